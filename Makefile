@@ -1,0 +1,62 @@
+# Signoff. Two doors for a newcomer: `make demo` and `make test`. Both install what they need.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/bin/uv
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= var/signoff
+PORT ?= 8470
+DATABASE ?= sqlite
+ROUNDS ?= 200
+SEED ?= 0
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	touch $@
+
+install: $(READY) ## install everything into .venv
+
+demo: $(READY) ## the main job before your eyes: five invoices, one agent, your approval
+	$(BIN)/signoff demo
+
+serve: $(READY) ## a server on http://127.0.0.1:8470 with its data in var/signoff
+	$(BIN)/signoff serve --data $(DATA) --port $(PORT)
+
+test: $(READY) ## every promise, on this machine, in under 15 minutes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(READY) ## what a reviewer would run: format, lint, types, import contract, tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+faults: $(READY) ## kill the process at every edge and at random moments: ROUNDS=200 SEED=0 DATABASE=sqlite
+	$(BIN)/python -m benchmarks.faults --database $(DATABASE) --rounds $(ROUNDS) --seed $(SEED)
+
+bench: $(READY) ## timings beside their targets and the comparison, in one run
+	$(BIN)/python -m benchmarks
+
+lock: | $(UV) ## resolve the dependencies anew
+	$(UV) pip compile pyproject.toml --group dev --all-extras --generate-hashes --no-header --no-annotate --universal --python-version 3.11 --quiet -o requirements.lock
+
+clean: ## remove what was installed and built; data in var/ stays
+	rm -rf .venv .tools build dist
+
+.PHONY: help install demo serve test check faults bench lock clean
