@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile and evaluate CEL expressions: the one file that knows the engine (ADR 0004).
+
+An expression is checked against the names it may use when its page is loaded, so that `args.amuont` fails there, with
+its column, and not on the first payment. Names come typed from JSON schemas where these are known: one dotted variable
+for each field. A JSON `number` and an optional field stay dynamic; an absent optional is `null`. Evaluation knows no
+time, no chance and no functions of ours; an error is never a value, so that nobody takes one for a "yes".
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from signoff.core.errors import Misuse
+from signoff.core.money import INT_MAX
+
+TEXT_MAX = 4096
+PLAIN: Final = ("bool", "int", "double", "string", "list", "map", "null", "dyn")
+
+
+class CannotEvaluate(Misuse):
+    """An expression has no value here; whoever asked denies. The message never holds a value."""
+
+    code = "rule.cannot_evaluate"
+
+
+class CannotCompile(Misuse):
+    """An expression is no CEL, or uses names it does not have. `line` and `column` (from 1) are within its text."""
+
+    code = "rule.cannot_compile"
+
+    def __init__(self, what: str, why: str, fix: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(what, why, fix, line=line, column=column)
+        self.line, self.column = line, column
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an expression may speak of.
+
+    `roots` are dynamic: a map, or a text for `key`. `fields` are typed: `args.amount` to a type of `TYPES`.
+    A root with typed fields is closed: it has no other fields.
+    """
+
+    roots: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled condition or value; equal if text and names are."""
+
+    text: str
+    names: Names
+    returns: str
+    """What it is known to yield: a word of `PLAIN`."""
+    _program: Any = field(repr=False, compare=False)
+    _fields: tuple[tuple[str, tuple[str, ...], bool], ...] = field(default=(), repr=False, compare=False)
+
+    def value(self, names: Mapping[str, Any]) -> Any:
+        """Return the JSON value of this expression under `names`, such as `{"args": {...}, "key": "..."}`.
+
+        Raises:
+            CannotEvaluate: a field is missing, types do not fit, it divides by zero, it costs too much, or what it
+                yields is no JSON value.
+        """
+        data: Mapping[str, Any] = names
+        if self._fields:
+            flat = dict(names)
+            for dotted, path, is_int in self._fields:
+                flat[dotted] = _fetched(names, path, is_int)
+            data = flat
+        try:
+            found = self._program.eval(data=data)
+            is_error = found.type() == cel.Type.ERROR or found.type() == cel.Type.UNKNOWN
+            plain = found.plain_value()
+        except (RuntimeError, ValueError, TypeError, OverflowError, RecursionError, UnicodeError):
+            raise self._cannot("the values given to it cannot be read") from None
+        if is_error:
+            raise self._cannot(_reason(str(plain)))
+        if not _is_json(plain):
+            raise self._cannot("what it yields is no JSON value")
+        return plain
+
+    def holds(self, names: Mapping[str, Any]) -> bool:
+        """Return the truth of this condition.
+
+        Raises:
+            CannotEvaluate: as `value`, and if it yields anything but true or false.
+        """
+        value = self.value(names)
+        if value is True or value is False:
+            return bool(value)
+        raise self._cannot("it yields something else than true or false")
+
+    def _cannot(self, why: str) -> CannotEvaluate:
+        return CannotEvaluate(
+            what=f"`{self.text[:120]}` cannot be evaluated.",
+            why=f"Here {why}.",
+            fix="Guard it with a condition, or correct the page it stands in; until then it counts as a denial.",
+        )
+
+
+def compile_expression(text: str, names: Names) -> Expression:
+    """Return `text` compiled against `names`.
+
+    Raises:
+        CannotCompile: no CEL, too long, a name that is not there, or types that do not fit.
+    """
+    if len(text) > TEXT_MAX:
+        raise CannotCompile(
+            f"An expression has {len(text)} characters.", f"At most {TEXT_MAX} are compiled.", "Say it in fewer."
+        )
+    if not text.strip():
+        raise CannotCompile("An expression is empty.", "It has no value.", "Write CEL, such as `args.vendor_id`.")
+    _no_has(text, names)
+    try:
+        program = _environment(names).compile(text)
+        kind = program.return_type().name().lower()
+    except (RuntimeError, ValueError, TypeError, UnicodeError, RecursionError) as error:
+        raise _refused(text, str(error), names) from None
+    kind = re.split(r"[<(]", kind)[0]
+    if kind not in PLAIN:
+        raise CannotCompile(
+            f"`{text[:120]}` yields a CEL {kind}.",
+            "Only JSON values leave an expression.",
+            "Turn it into text with `string(...)`, or into an integer with `int(...)`.",
+        )
+    used = tuple((dotted, tuple(dotted.split(".")), kind == "int") for dotted, kind in names.fields if dotted in text)
+    return Expression(text, names, kind, program, used)
+
+
+TYPES: Final[Mapping[str, Any]] = {
+    "string": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "bool": cel.Type.BOOL,
+    "list": cel.Type.LIST,
+    "strings": cel.Type.List(cel.Type.STRING),
+    "map": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "dyn": cel.Type.DYN,
+}
+
+
+def typed_fields(root: str, schema: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+    """Return the typed fields of `root` from its JSON schema, or None if the schema does not list its properties."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or schema.get("additionalProperties") not in (None, False, True):
+        return None
+    required = schema.get("required")
+    needed = set(required) if isinstance(required, list) else set()
+    return tuple(
+        (f"{root}.{name}", _type_of(spec) if name in needed else "dyn")
+        for name, spec in properties.items()
+        if isinstance(name, str) and _WORD.fullmatch(name)
+    )
+
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_POSITION = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_HAS = re.compile(r"\bhas\s*\(\s*([A-Za-z_]\w*)\s*\.")
+
+
+def _type_of(spec: Any) -> str:
+    """Return the CEL type of a required field; whatever is not plainly one type is dynamic."""
+    if not isinstance(spec, Mapping):
+        return "dyn"
+    match spec.get("type"):
+        case "string":
+            return "string"
+        case "integer":
+            return "int"
+        case "boolean":
+            return "bool"
+        case "array":
+            items = spec.get("items")
+            return "strings" if isinstance(items, Mapping) and items.get("type") == "string" else "list"
+        case "object":
+            return "map"
+    return "dyn"
+
+
+@lru_cache(maxsize=1024)
+def _environment(names: Names) -> Any:
+    variables = {root: cel.Type.STRING if root == "key" else TYPES["map"] for root in names.roots}
+    variables.update({dotted: TYPES[kind] for dotted, kind in names.fields})
+    return cel.NewEnv(variables=variables)
+
+
+def _no_has(text: str, names: Names) -> None:
+    """Refuse `has()` on typed fields: it would yield the field itself, not whether it is there."""
+    closed = {dotted.split(".", 1)[0] for dotted, _ in names.fields}
+    for match in _HAS.finditer(text):
+        if match[1] in closed:
+            before = text[: match.start()]
+            raise CannotCompile(
+                f"`has({match[1]}. …)` asks what is known already.",
+                "Its fields come from a schema, and an absent optional field is `null`.",
+                f"Write `{match[1]}.FIELD != null`.",
+                before.count("\n") + 1,
+                match.start() - (before.rfind("\n") + 1) + 1,
+            )
+
+
+def _fetched(names: Mapping[str, Any], path: Sequence[str], is_int: bool) -> Any:
+    """Return the field at `path`; an absent one is `null`. A `1.0` where an integer stands is 1."""
+    found: Any = names
+    for step in path:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(step)
+    if is_int and type(found) is float and found.is_integer():
+        return int(found)
+    return found
+
+
+def _reason(error: str) -> str:
+    """Return in plain words why an evaluation failed; the engine's own text may repeat values, so it stays inside."""
+    if "Key not found" in error or "No value with name" in error or error.startswith("NOT_FOUND"):
+        return "a field that it names is missing"
+    if "divide by zero" in error or "modulus by zero" in error:
+        return "it divides by zero"
+    if "No matching overloads" in error or "Unexpected value type" in error:
+        return "types do not fit each other"
+    if "out of range" in error or "overflow" in error:
+        return "a number is out of range"
+    if "budget" in error.lower() or "iteration" in error.lower():
+        return "it takes too many steps"
+    if "index" in error.lower():
+        return "an index is outside its list"
+    return "an operation in it failed"
+
+
+def _is_json(value: Any, depth: int = 0) -> bool:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-INT_MAX <= value <= INT_MAX)
+    if kind is float:
+        return bool(value - value == 0)
+    if depth > 32:
+        return False
+    if kind is list:
+        return all(_is_json(item, depth + 1) for item in value)
+    if kind is dict:
+        return all(type(key) is str and _is_json(item, depth + 1) for key, item in value.items())
+    return False
+
+
+def _refused(text: str, error: str, names: Names) -> CannotCompile:
+    """Return the engine's first complaint as ours, with the place inside the text."""
+    from difflib import get_close_matches
+
+    match = _POSITION.search(error)
+    line, column, problem = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, "it cannot be parsed")
+    problem = problem.replace(" (in container '')", "").removesuffix(" [INVALID_ARGUMENT]").split(" expecting {")[0]
+    fix = "Correct the expression."
+    if unknown := _UNDECLARED.search(problem):
+        name = unknown[1]
+        at = re.search(
+            rf"(?<![\w.]){re.escape(name)}", text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
+        )
+        column = at.start() + 1 if at else column
+        known = [dotted for dotted, _ in names.fields] + list(names.roots)
+        near = get_close_matches(name, known, 1)
+        if near:
+            fix = f"Did you mean `{near[0]}`?"
+        elif _WORD.fullmatch(name):
+            fix = f"Known here: {', '.join(sorted(known)[:12]) or 'no names'}. A text stands in quotes of its own: \"'{name[:40]}'\"."
+        else:
+            fix = f"Known here: {', '.join(sorted(known)[:12]) or 'no names'}."
+    return CannotCompile(f"`{text[:120]}` does not compile.", f"{problem[:200]}.", fix, line, column)

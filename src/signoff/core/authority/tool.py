@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Signoff must know of a tool to govern it: the values that a contract file loads into.
+
+Nothing here is believed from the server: effect, risk and reversal are a person's statements (contract, section 2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from signoff.core.authority.rule import Expression
+
+Reversibility = Literal["reversible", "manual", "irreversible"]
+ServerKind = Literal["mcp_stdio", "mcp_http", "http", "python"]
+
+
+class Effect(StrEnum):
+    """What a call does; an egress is a read that carries data out, and asks like a write."""
+
+    READ = "read"
+    WRITE = "write"
+    EGRESS = "egress"
+
+
+class Risk(StrEnum):
+    """A low, B medium, C high, D restricted."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A preview by a read tool that answers `{changes: [{path, before, after}], version?}`."""
+
+    tool: str
+    args: Mapping[str, Expression]
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPreview:
+    """A preview from a read of what is there (`before`) and expressions for what will be (`after`, by path)."""
+
+    read: str
+    args: Mapping[str, Expression]
+    after: Mapping[str, Expression]
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """The argument by which the target refuses if it moved after the drift check, and its value."""
+
+    argument: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """How doubt is settled: a read that finds the write; "not found" counts only after `settles_after_us`."""
+
+    tool: str
+    args: Mapping[str, Expression]
+    found: Expression
+    settles_after_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoCheck:
+    """A read whose fields `unchanged` must equal the image read right after the write."""
+
+    read: str
+    args: Mapping[str, Expression]
+    unchanged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The write that compensates, and what must not have changed since."""
+
+    tool: str
+    args: Mapping[str, Expression]
+    check: UndoCheck | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTrust:
+    """Whether a result may vouch for a value, whole or by field; what is not said is untrusted."""
+
+    whole: bool = False
+    fields: Mapping[str, bool] = field(default_factory=dict)
+
+    def is_trusted(self, name: str) -> bool:
+        """Tell whether the top-level field `name` of a result is trusted."""
+        return self.fields.get(name, self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContract:
+    """One tool under governance; `name` is ours, `server_name` the server's own."""
+
+    name: str
+    server_name: str
+    effect: Effect
+    risk: Risk
+    reversibility: Reversibility
+    reversal_note: str = ""
+    schema_digest: str | None = None
+    resource: Expression | None = None
+    key_argument: str | None = None
+    natural_key: tuple[Expression, ...] = ()
+    keeps_us: int | None = None
+    not_done: frozenset[str] = frozenset()
+    preview: DryRun | ReadPreview | None = None
+    precondition: Precondition | None = None
+    look_up: LookUp | None = None
+    undo: Undo | None = None
+    output: OutputTrust = OutputTrust()
+    subject: Expression | None = None
+    cost_usd_micros: int = 0
+    timeout_s: float = 10.0
+
+    @property
+    def has_reversal_story(self) -> bool:
+        """Whether someone said how this is taken back, or that it is not. A read needs no story."""
+        return self.effect is not Effect.WRITE or self.undo is not None or bool(self.reversal_note)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How the system is reached. `env` names the variables a started server may see; values never stand in a file."""
+
+    kind: ServerKind
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    module: str | None = None
+    env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One file: a system and its tools. `digest` is over the file's exact bytes."""
+
+    file: str
+    text: str
+    digest: str
+    format: int
+    server: Server
+    tools: Mapping[str, ToolContract]
