@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents received: read an invoice, and match one with its purchase order."""
+
+from typing import Any
+
+from signoff_sample.erp.refusal import Refusal
+from signoff_sample.erp.store import Tx
+
+Row = dict[str, Any]
+
+
+def get_invoice(tx: Tx, args: Row) -> Row:
+    """Read an invoice by its number; where several vendors use that number, `vendor_id` says which."""
+    vendor_id = args.get("vendor_id")
+    rows = tx.all(
+        "SELECT * FROM invoices WHERE invoice_no = ? AND (? IS NULL OR vendor_id = ?) ORDER BY vendor_id LIMIT 2",
+        args["invoice_no"],
+        vendor_id,
+        vendor_id,
+    )
+    if not rows:
+        raise Refusal("invoice_unknown", "No document of that number was received.")
+    if len(rows) > 1:
+        raise Refusal("invoice_ambiguous", "Several vendors sent a document of that number; add vendor_id.")
+    return {name: rows[0][name] for name in ("invoice_no", "vendor_id", "payable_cents", "currency", "status", "note")}
+
+
+def match_po(tx: Tx, args: Row) -> Row:
+    """Say whether an amount fits what a purchase order has open.
+
+    A credit (negative amount) fits if at most that much was invoiced. Another vendor's order is not described.
+    """
+    order = tx.one("SELECT * FROM purchase_orders WHERE po_number = ?", args["po_number"])
+    if order is None or order["vendor_id"] != args["vendor_id"]:
+        reason = "no_such_order" if order is None else "other_vendor"
+        return {"matched": False, "po_number": args["po_number"], "open_cents": 0, "reason": reason}
+    if order["currency"] != args["currency"]:
+        reason = "other_currency"
+    elif args["amount_cents"] == 0:
+        reason = "no_amount"
+    elif args["amount_cents"] > order["open_cents"]:
+        reason = "over_open_amount"
+    elif -args["amount_cents"] > order["total_cents"] - order["open_cents"]:
+        reason = "over_invoiced_amount"
+    else:
+        reason = "ok"
+    return {
+        "matched": reason == "ok",
+        "po_number": order["po_number"],
+        "open_cents": order["open_cents"],
+        "reason": reason,
+    }

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vendors: look them up, and change the note on their card."""
+
+import secrets
+from typing import Any
+
+from signoff_sample.erp.refusal import Refusal
+from signoff_sample.erp.store import Tx, name_key
+
+Row = dict[str, Any]
+
+
+def vendor_of(tx: Tx, vendor_id: str) -> Row:
+    """Return the vendor's row.
+
+    Raises:
+        Refusal: `vendor_unknown`.
+    """
+    row = tx.one("SELECT * FROM vendors WHERE vendor_id = ?", vendor_id)
+    if row is None:
+        raise Refusal("vendor_unknown", "There is no vendor of that number.")
+    return row
+
+
+def titled(vendor: Row) -> str:
+    """Return how a preview names a vendor, so that nobody takes a stranger for a known one."""
+    return f"{vendor['vendor_id']} {vendor['name']}" + ("" if vendor["known"] else " (not a known vendor)")
+
+
+def preview(changes: list[Row], version: int) -> Row:
+    """Return a preview's answer; `preview_id` differs each time and means nothing."""
+    return {"changes": changes, "version": version, "preview_id": secrets.token_hex(8)}
+
+
+def change(path: str, before: Any, after: Any) -> Row:
+    """Return one line of a preview."""
+    return {"path": path, "before": before, "after": after}
+
+
+def lookup(tx: Tx, args: Row) -> Row:
+    """Find a vendor by number, or by its full name whatever its case and spaces."""
+    if "vendor_id" in args:
+        row = vendor_of(tx, args["vendor_id"])
+    else:
+        rows = tx.all("SELECT * FROM vendors WHERE name_key = ? LIMIT 2", name_key(args["name"]))
+        if not rows:
+            raise Refusal("vendor_unknown", "There is no vendor of that name.")
+        if len(rows) > 1:
+            raise Refusal("vendor_ambiguous", "Several vendors have that name; ask by vendor_id.")
+        row = rows[0]
+    verified = tx.one("SELECT 1 FROM bank_accounts WHERE vendor_id = ? AND verified = 1", row["vendor_id"])
+    return {
+        "vendor_id": row["vendor_id"],
+        "name": row["name"],
+        "known": bool(row["known"]),
+        "bank_verified": verified is not None,
+        "currency": row["currency"],
+    }
+
+
+def get_note(tx: Tx, args: Row) -> Row:
+    """Read the note on a vendor's card."""
+    row = vendor_of(tx, args["vendor_id"])
+    return {"vendor_id": row["vendor_id"], "note": row["note"], "version": row["version"]}
+
+
+def preview_note(tx: Tx, args: Row) -> Row:
+    """Show what `update_note` would change."""
+    row = vendor_of(tx, args["vendor_id"])
+    return preview([change(f"vendors/{row['vendor_id']}/note", row["note"], args["note"])], row["version"])
+
+
+def update_note(tx: Tx, args: Row) -> Row:
+    """Replace the note; the answer keeps the one before, which is what an undo writes again."""
+    before = vendor_of(tx, args["vendor_id"])
+    version = before["version"] + 1
+    tx.run("UPDATE vendors SET note = ?, version = ? WHERE vendor_id = ?", args["note"], version, args["vendor_id"])
+    row = {
+        "change_id": tx.next_id("NT"),
+        "vendor_id": before["vendor_id"],
+        "note": args["note"],
+        "note_before": before["note"],
+        "version": version,
+    }
+    tx.insert("note_changes", row | {"idempotency_key": args["idempotency_key"], "written_us": tx.at_us})
+    return row
+
+
+def note_answer(row: Row) -> Row:
+    """Return what `find_vendor_note` says of a row."""
+    return {name: row[name] for name in ("change_id", "vendor_id", "note", "note_before", "version")}
