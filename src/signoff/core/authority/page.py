@@ -73,7 +73,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The tree of a page, its text without a byte order mark, and the digest of its exact bytes."""
+    """The tree of a page, its text, its lines without a byte order mark, and the digest of its exact bytes."""
 
     file: str
     text: str
@@ -93,7 +93,7 @@ def read_page(source: str | bytes, file: str) -> tuple[Page | None, list[Finding
     raw = source if isinstance(source, bytes) else source.encode()
     builder = _Builder(file)
     try:
-        root = builder.build(_events(text))
+        root = builder.build(_events(text.removeprefix("\ufeff")))
     except _Stop:
         root = None
     except (YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError, AssertionError) as error:
@@ -106,7 +106,7 @@ def read_page(source: str | bytes, file: str) -> tuple[Page | None, list[Finding
         if not builder.findings:
             builder.find(1, 1, "page.empty", "The page is empty.", "It holds no document.", "Write the page's keys.")
         return None, builder.findings
-    return Page(file, text, digest(raw), tuple(text.split("\n")), root), builder.findings
+    return Page(file, text, digest(raw), tuple(text.removeprefix("\ufeff").split("\n")), root), builder.findings
 
 
 def digest(raw: bytes) -> str:
@@ -132,10 +132,11 @@ def _events(text: str) -> Iterator[Any]:
 def _decoded(source: str | bytes, file: str) -> tuple[str, Finding | None]:
     """Return the text, or why the bytes are none."""
     if isinstance(source, str):
+        given = source
         try:
-            source = source.encode()
+            source = given.encode()
         except UnicodeEncodeError as error:
-            line, column = _place(source, error.start)
+            line, column = _place(given, error.start)
             return "", _error(
                 file,
                 line,
@@ -169,7 +170,7 @@ def _decoded(source: str | bytes, file: str) -> tuple[str, Finding | None]:
             "Other encodings are not guessed, as two readers could read two things.",
             "Save it as UTF-8.",
         )
-    return text.removeprefix("\ufeff"), None
+    return text, None
 
 
 @dataclass(slots=True)

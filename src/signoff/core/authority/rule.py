@@ -159,6 +159,32 @@ def typed_fields(root: str, schema: Mapping[str, Any]) -> tuple[tuple[str, str],
     )
 
 
+def is_pattern(pattern: str) -> bool:
+    """Tell whether a regular expression can be matched in time linear in the text (RE2, as CEL's `matches`)."""
+    try:
+        return bool(_matcher(pattern).eval(data={"text": ""}).type() == cel.Type.BOOL)
+    except (RuntimeError, ValueError, TypeError, UnicodeError):
+        return False
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether `pattern` occurs in `text`; a pattern or text that cannot be read matches nothing."""
+    try:
+        return _matcher(pattern).eval(data={"text": text}).plain_value() is True
+    except (RuntimeError, ValueError, TypeError, UnicodeError):
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _matcher(pattern: str) -> Any:
+    """Return a program for one pattern. ECMA writes `\\u00e9` where RE2 writes `\\x{00e9}`."""
+    if len(pattern) > TEXT_MAX:
+        raise ValueError
+    pattern = re.sub(r"(?<!\\)((?:\\\\)*)\\u([0-9A-Fa-f]{4})", r"\1\\x{\2}", pattern)
+    literal = "".join(char if char.isalnum() else f"\\U{ord(char):08x}" for char in pattern)
+    return cel.NewEnv(variables={"text": cel.Type.STRING}).compile(f'text.matches("{literal}")')
+
+
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
@@ -270,8 +296,8 @@ def _refused(text: str, error: str, names: Names) -> CannotCompile:
         near = get_close_matches(name, known, 1)
         if near:
             fix = f"Did you mean `{near[0]}`?"
-        elif _WORD.fullmatch(name):
-            fix = f"Known here: {', '.join(sorted(known)[:12]) or 'no names'}. A text stands in quotes of its own: \"'{name[:40]}'\"."
         else:
             fix = f"Known here: {', '.join(sorted(known)[:12]) or 'no names'}."
+            if _WORD.fullmatch(name):
+                fix += f" A text stands in quotes of its own: \"'{name[:40]}'\"."
     return CannotCompile(f"`{text[:120]}` does not compile.", f"{problem[:200]}.", fix, line, column)

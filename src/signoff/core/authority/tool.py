@@ -7,7 +7,7 @@ Nothing here is believed from the server: effect, risk and reversal are a person
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from signoff.core.authority.rule import Expression
 
@@ -51,8 +51,7 @@ class ReadPreview:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Precondition:
+class Precondition(NamedTuple):
     """The argument by which the target refuses if it moved after the drift check, and its value."""
 
     argument: str
