@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 OUT = threading.Lock()
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"name": name, "description": f"Does {name}.", "inputSchema": {"type": "object"}}
     for name in ("write", "slow_write", "odd", "fail", "die", "huge", "deep", "nan", "garbage", "mute", "env", "kinds")
 ]
@@ -78,13 +78,13 @@ def call(number: Any, name: str, args: dict[str, Any]) -> None:
         case "deep":
             answer(number, result={"content": [], "structuredContent": json.loads('{"a":' * 40 + "1" + "}" * 40)})
         case "nan":
-            raw('{"jsonrpc":"2.0","id":%s,"result":{"content":[],"structuredContent":{"n":NaN}}}' % json.dumps(number))
+            result(number, structuredContent={"n": float("nan")})
         case "garbage":
-            raw('{"jsonrpc":"2.0","id":%s,"result":{"content":[' % json.dumps(number))
+            raw(json.dumps({"jsonrpc": "2.0", "id": number, "result": {"content": []}})[:-4])
         case "mute":
             note("mute")
         case "env":
-            result(number, structuredContent={"env": dict(os.environ), "cwd": str(Path.cwd())})
+            result(number, structuredContent={"env": dict(os.environ), "cwd": str(Path.cwd()), "pid": os.getpid()})
         case _:
             answer(number, error={"code": -32601, "message": "Unknown tool."})
 

@@ -6,6 +6,8 @@ of that exchange alone (the library would end the whole connection), proves from
 whether a request had begun to leave, follows no redirect, resumes no stream, and bounds what is read.
 """
 
+import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,8 +43,11 @@ class Http:
 async def dial_http(target: Http, line: Line) -> AsyncGenerator[Streams]:
     """Speak to the server for the length of the context."""
     headers = {**target.headers, "accept-encoding": "identity"}  # the bound on bytes is one on what they hold
+    # Reading the trusted roots takes a tenth of a second, so it is not done on the loop, nor where nothing uses them.
+    is_tls = httpx2.URL(target.url).scheme == "https"
+    verify = await asyncio.to_thread(ssl.create_default_context) if is_tls else False
     async with (
-        httpx2.AsyncClient(transport=_Wire(line), headers=headers, timeout=TIMEOUT, trust_env=False) as client,
+        httpx2.AsyncClient(transport=_Wire(line, verify), headers=headers, timeout=TIMEOUT, trust_env=False) as client,
         streamable_http_client(target.url, http_client=client, max_sse_event_size=BODY_MAX) as streams,
     ):
         yield streams
@@ -55,9 +60,9 @@ class _Refused(Exception):
 class _Wire(httpx2.AsyncBaseTransport):
     """One HTTP exchange at a time, each failing alone."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, verify: ssl.SSLContext | bool) -> None:
         limits = httpx2.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=IDLE_S)
-        self._inner = httpx2.AsyncHTTPTransport(retries=0, limits=limits, trust_env=False)
+        self._inner = httpx2.AsyncHTTPTransport(verify=verify, retries=0, limits=limits, trust_env=False)
         self._line = line
 
     async def aclose(self) -> None:
@@ -82,7 +87,7 @@ class _Wire(httpx2.AsyncBaseTransport):
             why = _why(error)
             if not isinstance(error, httpx2.ReadTimeout | httpx2.PoolTimeout):
                 self._line.retire(why)  # a slow answer says nothing of the connection; the others do
-            return _failed(why, gate)
+            return self._failed(why, gate)
 
     def _gate(self, request: httpx2.Request) -> Gate | None:
         call_id = request.headers.pop(CALL_HEADER, None)
@@ -91,6 +96,12 @@ class _Wire(httpx2.AsyncBaseTransport):
         if b'"tools/call"' in request.content and request.method == "POST":
             return _shut_gate()  # a call that lost its gate could not be accounted for, so it does not leave
         return None
+
+    def _failed(self, why: str, gate: Gate | None, status: int = 503) -> httpx2.Response:
+        if gate is None:
+            self._line.hint = why
+        _note(gate, why)
+        return httpx2.Response(status)
 
     def _watch(self, request: httpx2.Request, gate: Gate) -> None:
         async def trace(event: str, _: Mapping[str, Any]) -> None:
@@ -105,16 +116,16 @@ class _Wire(httpx2.AsyncBaseTransport):
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
-            return _failed("the server compressed its answer though asked not to", gate)
+            return self._failed("the server compressed its answer though asked not to", gate)
         if 300 <= response.status_code < 400:
             # Following would send the call twice, though the first server should not have acted on it.
             await response.aclose()
-            return _failed("the server redirects; give its final URL", gate)
+            return self._failed("the server redirects; give its final URL", gate)
         if response.status_code == 404 and "mcp-session-id" in request.headers:
             self._line.retire("the server has forgotten the session")
         if response.status_code >= 400 and kind != "application/json":
             await response.aclose()
-            return _failed(f"the server answered HTTP {response.status_code}", gate, response.status_code)
+            return self._failed(f"the server answered HTTP {response.status_code}", gate, response.status_code)
         stream = _Bounded(response, gate)
         if kind == "text/event-stream":
             return httpx2.Response(response.status_code, headers=response.headers, stream=stream)
@@ -148,11 +159,6 @@ class _Bounded(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
-
-
-def _failed(why: str, gate: Gate | None, status: int = 503) -> httpx2.Response:
-    _note(gate, why)
-    return httpx2.Response(status)
 
 
 def _note(gate: Gate | None, why: str) -> None:

@@ -40,6 +40,11 @@ for _name in ("client", "mcp.client", "mcp.shared", "httpx2", "httpcore2"):
         logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
+def pause_after(failures: int) -> float:
+    """Return the seconds between a failure and the next attempt, for `failures` in a row without a success."""
+    return min(PAUSE_MAX_S, PAUSE_FIRST_S * 2.0 ** min(failures - 1, 20))
+
+
 class Gate:
     """Whether one request has begun to leave this machine; once shut, it never will.
 
@@ -121,9 +126,9 @@ class Line:
         self.retired: str | None = None  # why it takes no new work
         self.retired_at = self.opens_at
         self.is_proved = False  # a call was answered over it
+        self.hint: str | None = None  # what the transport knows of a failing handshake, and the library does not
         self._dial, self._dial_timeout_s, self._numbers = dial, dial_timeout_s, numbers
-        self._leave, self._cut = asyncio.Event(), asyncio.Event()
-        self._idle = asyncio.Event()
+        self._leave, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._session: ClientSession | None = None
         self.task = asyncio.create_task(self._own(pause_s), name="signoff mcp line")
@@ -137,7 +142,6 @@ class Line:
     def cut(self, why: str) -> None:
         """Leave now; what is in flight gets no answer."""
         self.retire(why)
-        self._cut.set()
         self._idle.set()
         if not self.opened.done():
             self.task.cancel()
@@ -150,8 +154,10 @@ class Line:
 
         Raises:
             MCPError: a JSON-RPC error answer, or the connection ended first.
+            NoLine: the line was retired before; nothing was sent.
         """
-        assert self._session is not None
+        if self.retired is not None or self._session is None:
+            raise NoLine(self.retired or "the connection is not open")
         exchange = _Exchange(f"s{self._numbers()}", may_cancel)
         params = mcp_types.CallToolRequestParams(name=name, arguments=dict(args))
         self.gates[exchange.id] = gate
@@ -191,12 +197,12 @@ class Line:
         try:
             await asyncio.sleep(pause_s)
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._dial_timeout_s):
-                    reading, writing = await stack.enter_async_context(self._dial(self))
-                    dispatcher = _Dispatcher(reading, writing)
-                    session = ClientSession(dispatcher=dispatcher, client_info=_CLIENT)
-                    self._session = await stack.enter_async_context(session)
-                    await self._agree(self._session)
+                try:
+                    async with asyncio.timeout(self._dial_timeout_s):
+                        await self._open(stack)
+                except TimeoutError:  # said before leaving, where the end of the child would be noticed first
+                    self.retire(f"the server did not answer the handshake within {self._dial_timeout_s:g} s")
+                    raise
                 self.opened.set_result(None)
                 await self._leave.wait()
                 await self._idle.wait()
@@ -206,6 +212,12 @@ class Line:
             self.retire(why)
             if not self.opened.done():
                 self.opened.set_result(self.retired)
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        reading, writing = await stack.enter_async_context(self._dial(self))
+        session = ClientSession(dispatcher=_Dispatcher(reading, writing), client_info=_CLIENT)
+        self._session = await stack.enter_async_context(session)
+        await self._agree(self._session)
 
     async def _agree(self, session: ClientSession) -> None:
         """Settle on a protocol version: the per-request era if the server knows it, else the handshake."""
@@ -219,8 +231,8 @@ class Line:
     def _explain(self, error: BaseException) -> str:
         if isinstance(error, BaseExceptionGroup):
             return self._explain(error.exceptions[0])
-        if isinstance(error, TimeoutError):
-            return f"the server did not answer the handshake within {self._dial_timeout_s:g} s"
+        if self.hint is not None:
+            return self.hint
         if isinstance(error, MCPError):
             return f"the handshake failed: {shorten(error.message, 200)}"
         if isinstance(error, OSError) and error.strerror:
@@ -287,13 +299,13 @@ class Supervisor:
             await asyncio.gather(*stuck, return_exceptions=True)
 
     def _redial(self, before: Line | None) -> Line:
-        pause_s = 0.0
+        wait_s = 0.0
         if before is not None:
             self._last = before.retired
             self._failures = 1 if before.is_proved else self._failures + 1
-            due_at = before.retired_at + min(PAUSE_MAX_S, PAUSE_FIRST_S * 2 ** min(self._failures - 1, 20))
-            pause_s = max(0.0, due_at - asyncio.get_running_loop().time())
-        line = Line(self._dial, pause_s, self._dial_timeout_s, lambda: next(self._numbers))
+            due_at = before.retired_at + pause_after(self._failures)
+            wait_s = max(0.0, due_at - asyncio.get_running_loop().time())
+        line = Line(self._dial, wait_s, self._dial_timeout_s, lambda: next(self._numbers))
         self._lines.add(line)
         line.task.add_done_callback(lambda _: self._lines.discard(line))
         return line
