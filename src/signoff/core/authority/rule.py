@@ -8,8 +8,9 @@ time, no chance and no functions of ours; an error is never a value, so that nob
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ class Expression:
     returns: str
     """What it is known to yield: a word of `PLAIN`."""
     _program: Any = field(repr=False, compare=False)
-    _fields: tuple[tuple[str, tuple[str, ...], bool], ...] = field(default=(), repr=False, compare=False)
+    _fields: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
 
     def value(self, names: Mapping[str, Any]) -> Any:
         """Return the JSON value of this expression under `names`, such as `{"args": {...}, "key": "..."}`.
@@ -68,18 +69,18 @@ class Expression:
             CannotEvaluate: a field is missing, types do not fit, it divides by zero, it costs too much, or what it
                 yields is no JSON value.
         """
-        data: Mapping[str, Any] = names
-        if self._fields:
-            flat = dict(names)
-            for dotted, path, is_int in self._fields:
-                flat[dotted] = _fetched(names, path, is_int)
-            data = flat
+        data = {name: value if type(value) in _READ_AS_IT_IS else _readable(value) for name, value in names.items()}
+        for dotted, shape in self._fields:
+            field_value = _fetched(names, dotted)
+            if not _SHAPES[shape](field_value):
+                raise self._cannot("a field is missing, or has another type than its schema says")
+            data[dotted] = int(field_value) if shape == "int" else field_value
         try:
             found = self._program.eval(data=data)
             is_error = found.type() == cel.Type.ERROR or found.type() == cel.Type.UNKNOWN
             plain = found.plain_value()
-        except (RuntimeError, ValueError, TypeError, OverflowError, RecursionError, UnicodeError):
-            raise self._cannot("the values given to it cannot be read") from None
+        except (RuntimeError, ValueError, TypeError, OverflowError, RecursionError, UnicodeError) as error:
+            raise self._cannot(_reason(str(error))) from None
         if is_error:
             raise self._cannot(_reason(str(plain)))
         if not _is_json(plain):
@@ -96,6 +97,17 @@ class Expression:
         if value is True or value is False:
             return bool(value)
         raise self._cannot("it yields something else than true or false")
+
+    def text_of(self, names: Mapping[str, Any]) -> str:
+        """Return the text that this expression yields, such as a resource or a subject.
+
+        Raises:
+            CannotEvaluate: as `value`, and if it yields anything but text, or no text at all.
+        """
+        value = self.value(names)
+        if type(value) is str and value:
+            return value
+        raise self._cannot("it yields no text")
 
     def _cannot(self, why: str) -> CannotEvaluate:
         return CannotEvaluate(
@@ -130,7 +142,8 @@ def compile_expression(text: str, names: Names) -> Expression:
             "Only JSON values leave an expression.",
             "Turn it into text with `string(...)`, or into an integer with `int(...)`.",
         )
-    used = tuple((dotted, tuple(dotted.split(".")), kind == "int") for dotted, kind in names.fields if dotted in text)
+    written = re.sub(r"\s*\.\s*", ".", text)  # `args . id` is CEL too; one field too many does no harm
+    used = tuple((dotted, shape) for dotted, shape in names.fields if dotted in written)
     return Expression(text, names, kind, program, used)
 
 
@@ -146,17 +159,19 @@ TYPES: Final[Mapping[str, Any]] = {
 
 
 def typed_fields(root: str, schema: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
-    """Return the typed fields of `root` from its JSON schema, or None if the schema does not list its properties."""
+    """Return the typed fields of `root` from its JSON schema.
+
+    None if the schema does not list its properties, or has some that cannot be written after a point: `root` then stays
+    a dynamic map.
+    """
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or schema.get("additionalProperties") not in (None, False, True):
         return None
+    if not all(isinstance(name, str) and _WORD.fullmatch(name) and name not in _RESERVED for name in properties):
+        return None
     required = schema.get("required")
     needed = set(required) if isinstance(required, list) else set()
-    return tuple(
-        (f"{root}.{name}", _type_of(spec) if name in needed else "dyn")
-        for name, spec in properties.items()
-        if isinstance(name, str) and _WORD.fullmatch(name)
-    )
+    return tuple((f"{root}.{name}", _type_of(spec) if name in needed else "dyn") for name, spec in properties.items())
 
 
 def is_pattern(pattern: str) -> bool:
@@ -185,6 +200,41 @@ def _matcher(pattern: str) -> Any:
     return cel.NewEnv(variables={"text": cel.Type.STRING}).compile(f'text.matches("{literal}")')
 
 
+_RESERVED = frozenset(
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "namespace",
+        "null",
+        "package",
+        "return",
+        "true",
+        "var",
+        "void",
+        "while",
+    ]
+)
+_READ_AS_IT_IS = (dict, str, type(None))
+_SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "string": lambda value: type(value) is str,
+    "int": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
+    "bool": lambda value: type(value) is bool,
+    "list": lambda value: type(value) is list,
+    "strings": lambda value: type(value) is list and all(type(item) is str for item in value),
+    "map": lambda value: type(value) is dict,
+    "dyn": lambda value: True,
+}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
@@ -232,15 +282,18 @@ def _no_has(text: str, names: Names) -> None:
             )
 
 
-def _fetched(names: Mapping[str, Any], path: Sequence[str], is_int: bool) -> Any:
-    """Return the field at `path`; an absent one is `null`. A `1.0` where an integer stands is 1."""
+def _readable(value: Any) -> Any:
+    """Return a read-only map as the plain one that the engine reads."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _fetched(names: Mapping[str, Any], dotted: str) -> Any:
+    """Return the field at a dotted path; an absent one is `null`."""
     found: Any = names
-    for step in path:
+    for step in dotted.split("."):
         if not isinstance(found, Mapping):
             return None
         found = found.get(step)
-    if is_int and type(found) is float and found.is_integer():
-        return int(found)
     return found
 
 
@@ -280,10 +333,14 @@ def _is_json(value: Any, depth: int = 0) -> bool:
 
 def _refused(text: str, error: str, names: Names) -> CannotCompile:
     """Return the engine's first complaint as ours, with the place inside the text."""
-    from difflib import get_close_matches
-
     match = _POSITION.search(error)
     line, column, problem = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, "it cannot be parsed")
+    if "recursion" in error:
+        return CannotCompile(
+            f"`{text[:120]}` does not compile.",
+            "It is nested deeper than 32 levels; each `+`, `&&`, `? :` and point counts as one.",
+            "Say it in fewer steps.",
+        )
     problem = problem.replace(" (in container '')", "").removesuffix(" [INVALID_ARGUMENT]").split(" expecting {")[0]
     fix = "Correct the expression."
     if unknown := _UNDECLARED.search(problem):
@@ -294,7 +351,10 @@ def _refused(text: str, error: str, names: Names) -> CannotCompile:
         column = at.start() + 1 if at else column
         known = [dotted for dotted, _ in names.fields] + list(names.roots)
         near = get_close_matches(name, known, 1)
-        if near:
+        fields = [dotted for dotted, _ in names.fields if dotted.startswith(name + ".")]
+        if fields:
+            fix = f"Name one of its fields: {', '.join(fields[:12])}."
+        elif near:
             fix = f"Did you mean `{near[0]}`?"
         else:
             fix = f"Known here: {', '.join(sorted(known)[:12]) or 'no names'}."

@@ -51,6 +51,7 @@ class ToolReader:
         self.reader, self.name, self.node, self.effects, self.described = reader, name, node, effects, described
         self.where = f"tools.{name}"
         self.has_key = self.has_preview = False
+        self.put_in: set[str] = set()
         self.fields = reader.fields(node, self.where, KEYS, required=("effect",))
         self.effect = Effect(
             reader.word(self.fields.get("effect"), f"{self.where}.effect", tuple(Effect), Effect.WRITE)
@@ -58,6 +59,7 @@ class ToolReader:
 
     def read(self) -> ToolContract:
         reader, fields, where = self.reader, self.fields, self.where
+        self._note_what_is_put_in()
         self._refuse_what_has_no_meaning()
         key_argument, natural_key, keeps_us = self._idempotency()
         self.has_key = key_argument is not None
@@ -110,8 +112,16 @@ class ToolReader:
             if fields is None:
                 plain.append(root)
             else:
-                typed.extend(fields)
+                typed.extend(field for field in fields if field[0] not in self.put_in)
         return Names(tuple(plain), tuple(typed))
+
+    def _note_what_is_put_in(self) -> None:
+        """Note the arguments that Signoff fills itself: no expression sees them, as they come after all others."""
+        for name in ("idempotency", "precondition"):
+            node = self.fields.get(name)
+            for key, value in node.pairs if node is not None else ():
+                if key.text == "argument" and value.kind == "scalar":
+                    self.put_in.add(f"args.{value.text}")
 
     def _refuse_what_has_no_meaning(self) -> None:
         if self.effect is Effect.WRITE:
@@ -286,11 +296,11 @@ class ToolReader:
             node, where, ("tool", "args", "found", "settles_after"), required=("tool", "found", "settles_after")
         )
         tool = self._named(fields.get("tool"), f"{where}.tool", Effect.READ)
-        args = self._args(fields.get("args"), f"{where}.args", self._names("args", "key", "preview"), tool)
+        args = self._args(fields.get("args"), f"{where}.args", self._names("args", "key"), tool)
         found = self.reader.expression(
             fields.get("found"),
             f"{where}.found",
-            self._names("args", "key", "preview", "result", result_of=tool),
+            self._names("args", "key", "result", result_of=tool),
             ("bool",),
         )
         settles_us = self.reader.duration(fields.get("settles_after"), f"{where}.settles_after", "1s", "30d")
