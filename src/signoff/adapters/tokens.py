@@ -118,7 +118,9 @@ class JwtTokens:
             )
         key = self._keys.active("token")
         header = {"alg": _ALGORITHM, "kid": key.key_id, "typ": _TYPE}
-        text = jws.serialize_compact(header, json.dumps(payload), self._private(key), registry=self._registry)
+        text = jws.serialize_compact(
+            header, json.dumps(payload, separators=(",", ":")), self._private(key), registry=self._registry
+        )
         if len(text) > TOKEN_BYTES_MAX:
             raise Malformed(
                 what="No token can be minted from these claims.",
