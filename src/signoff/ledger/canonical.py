@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """One value, one spelling: canonical JSON (RFC 8785), the bytes that are hashed and signed.
 
-Values of exact types str, int, bool, None, dict and list with ASCII keys take a fast road: for these a sorting JSON
-writer gives the bytes of RFC 8785, since code-point order and UTF-16 order agree on ASCII (section 3.2.3), integers
-have one spelling, and both escape alike (section 3.2.2.2). All else, floats first, takes the reference road.
+Values of exact types str, int, bool, None, dict and list (and `StrEnum`) with ASCII keys take a fast road: for these a
+sorting JSON writer gives the bytes of RFC 8785, since code-point order and UTF-16 order agree on ASCII (section
+3.2.3), integers have one spelling, and both escape alike (section 3.2.2.2). All else, floats first, takes the
+reference road.
 `tests/ledger/test_canonical.py` states the equality as a property.
 """
 
 import base64
 import binascii
 import math
+from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from types import NoneType
 from typing import Any, Final, NoReturn
@@ -28,7 +31,7 @@ DEPTH_MAX: Final = 64
 SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 """What `orjson.dumps` needs to write canonical bytes of plain values; integers past 53 bits are an error there."""
 
-_LEAVES: Final = frozenset({str, int, bool, NoneType})
+LEAVES: Final = frozenset({str, int, bool, NoneType})
 
 
 def canonical(value: Any) -> bytes:
@@ -109,6 +112,14 @@ def from_base64(text: Any, what: str, length: int | None = None) -> bytes:
     )
 
 
+@lru_cache(maxsize=1024)
+def is_leaf(kind: type) -> bool:
+    """Tell whether the fast road takes values of this type: exact scalars, and a `StrEnum` that is its text."""
+    if issubclass(kind, StrEnum):
+        return all(type(member.value) is str and str.__eq__(member, member.value) for member in kind)
+    return kind in LEAVES
+
+
 def _is_plain(value: Any, depth: int) -> bool:
     """Tell whether the fast road gives the bytes of RFC 8785; False only means: look closer."""
     kind = type(value)
@@ -120,13 +131,14 @@ def _is_plain(value: Any, depth: int) -> bool:
             return False
         value = value.values()
     elif kind is not list:
-        return kind in _LEAVES
-    if _LEAVES.issuperset(map(type, value)):
+        return kind in LEAVES
+    if LEAVES.issuperset(map(type, value)):
         return depth <= DEPTH_MAX
     if depth >= DEPTH_MAX:
         return False
-    for item in value:  # noqa: SIM110 -- `all` over a generator would cost a third more
-        if type(item) not in _LEAVES and not _is_plain(item, depth + 1):
+    for item in value:  # a loop: `all` over a generator would cost a third more
+        kind = type(item)
+        if kind not in LEAVES and not is_leaf(kind) and not _is_plain(item, depth + 1):  # type: ignore[arg-type]
             return False
     return True
 

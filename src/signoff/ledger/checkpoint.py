@@ -7,9 +7,10 @@
 
     — <key name> <base64 of key hash and signature>
 
-Profile: Ed25519 only, no extension lines, and a checkpoint counts when a key *named like its origin* signed it. So
-neither a receipt key nor a witness in the same key file can speak for a log. Signatures by keys that are not given
-are ignored, as C2SP asks; one by a given key that fails spoils the note.
+Profile: Ed25519 only, no extension lines, and a checkpoint counts when a log key of its installation signed it: one
+named `<installation>/log`, or like the origin itself. So neither a receipt key nor a witness in the same key file can
+speak for a log. Signatures by keys that are not given are ignored, as C2SP asks; one by a given key that fails spoils
+the note.
 """
 
 import re
@@ -103,7 +104,7 @@ def note(body: bytes, name: str, public_key: bytes, signature: bytes) -> str:
     """Return the signed note: body, blank line, one signature line.
 
     Args:
-        name: under which the key signs; for a checkpoint its origin.
+        name: under which the key signs: `<installation>/log`, or the origin.
         signature: 64 bytes of Ed25519 over `body`, made by whoever holds the private key.
 
     Raises:
@@ -148,18 +149,19 @@ def parse(text: str | bytes) -> Checkpoint:
 
 
 def verify(text: str | bytes, keys: Iterable[VerifierKey]) -> Checkpoint:
-    """Return the checkpoint, signed by a key that is named like its origin and counts at its size.
+    """Return the checkpoint, signed by a log key of its installation that counts at its size.
 
     Raises:
         Refused: it is malformed, a signature under a given key fails, or none of a key of this log is there.
     """
     found = parse(text)
     signers = verified_signers(found, keys)
-    if any(key.name == found.origin and key.counts_at(found.size) for key in signers):
+    names = (found.origin, log_key_name(found.origin))
+    if any(key.name in names and key.counts_at(found.size) for key in signers):
         return found
     raise Refused(
         what=f"The checkpoint of {found.origin} at size {found.size} is signed by no given key of this log.",
-        why="A checkpoint counts when a key named like its origin signed it, at a size within that key's range.",
+        why=f"It counts when a key named {names[1]} signed it, at a size within that key's range.",
         fix="Give the key file of this log; its keys and their sizes are published with the log.",
     )
 
@@ -250,6 +252,16 @@ def parse_keys(text: str) -> tuple[VerifierKey, ...]:
 def key_by_id(keys: Sequence[VerifierKey], key_id: str) -> VerifierKey | None:
     """Return the given key with this `name+hash`, or None."""
     return next((key for key in keys if key.id == key_id), None)
+
+
+def log_key_name(origin: str) -> str:
+    """Return the name under which an installation signs checkpoints: `<installation>/log`."""
+    return origin.rsplit("/", 2)[0] + "/log"
+
+
+def receipt_key_name(origin: str) -> str:
+    """Return the name under which an installation signs receipts about this log: `<installation>/receipt`."""
+    return origin.rsplit("/", 2)[0] + "/receipt"
 
 
 def tenant_of(origin: str) -> str:

@@ -20,12 +20,11 @@ an entry are never rewritten; a new meaning is a new `v` (`tests/golden/ledger/`
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from types import NoneType
 from typing import Any, Final, NoReturn, NotRequired, TypedDict
 
 import orjson
 
-from signoff.ledger.canonical import SORTED, canonical, parse
+from signoff.ledger.canonical import LEAVES, SORTED, canonical, is_leaf, parse
 from signoff.ledger.errors import Refused
 from signoff.ledger.merkle import leaf_hash as leaf_hash  # an entry is a leaf; both doors lead to one function
 
@@ -60,7 +59,6 @@ NAMES: Final = tuple(_MEMBERS)
 KINDS: Final = tuple(_MEMBERS.values())
 _MEMBERS_WITH_ROWS: Final = {**_MEMBERS, "rows": dict}
 _is_leaf_hash: Final = re.compile("[0-9a-f]{64}").fullmatch
-LEAVES: Final = frozenset({str, int, bool, NoneType})
 
 
 def encode(entry: Mapping[str, Any]) -> bytes:
@@ -97,7 +95,7 @@ def decode(data: bytes) -> Entry:
 
 def is_flat(members: dict[str, Any]) -> bool:
     """Tell at low cost that nothing here is nested or a float; False only means: look closer."""
-    return LEAVES.issuperset(map(type, members.values()))
+    return LEAVES.issuperset(map(type, members.values())) or all(map(is_leaf, map(type, members.values())))
 
 
 def _check(entry: Any) -> None:

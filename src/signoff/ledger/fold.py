@@ -8,21 +8,22 @@ of streams (their heads), not of entries.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NoReturn
 
 import orjson
 
 from signoff.ledger import checkpoint as notes
-from signoff.ledger.canonical import SORTED
+from signoff.ledger.canonical import LEAVES, SORTED
 from signoff.ledger.checkpoint import Checkpoint, VerifierKey, tenant_of
-from signoff.ledger.entry import BYTES_MAX, KINDS, LEAVES, NAMES, Entry, decode
+from signoff.ledger.entry import BYTES_MAX, KINDS, NAMES, Entry, decode
 from signoff.ledger.errors import Refused
-from signoff.ledger.merkle import EMPTY_ROOT, Frontier
+from signoff.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 
 _BATCH: Final = 4096  # leaves hashed into the tree together: large enough that levels cost nothing each
 
 
+Each = Callable[[int | None, Entry], None]
 Head = tuple[int, bytes]
 """The last entry of a stream: its `seq` and its leaf hash. A plain tuple, since a million of them may be kept."""
 
@@ -42,7 +43,8 @@ class Report:
     """What a pass over a log found.
 
     `proved` is the size of the last checkpoint that held: entries from there on are in order, but signed by nobody
-    yet. `heads` are the streams' last entries, where the epoch that follows goes on.
+    yet. `pending` counts the entries behind the tree's end. `heads` are the streams' last entries, where the epoch that
+    follows goes on.
     """
 
     origin: str | None
@@ -51,6 +53,7 @@ class Report:
     checkpoints: int
     proved: int
     heads: Mapping[str, Head]
+    pending: int
     bad: Finding | None
 
     @property
@@ -74,18 +77,18 @@ def check_stream(head: Head | None, entry: Entry, tenant: str) -> str | None:
 
 
 def verify_log(
-    entries: Iterable[tuple[int, bytes]],
+    entries: Iterable[tuple[int | None, bytes]],
     checkpoints: Iterable[str | bytes],
     keys: Sequence[VerifierKey],
     *,
     origin: str | None = None,
     heads: Mapping[str, Head] | None = None,
-    each: Callable[[int, Entry], None] | None = None,
+    each: Each | None = None,
 ) -> Report:
     """Verify a log from its first entry: form, streams, tree, and each checkpoint at its size.
 
     Args:
-        entries: index and bytes in order, from index 0.
+        entries: index and bytes in order, from index 0; then, with None for an index, those that no tree holds yet.
         checkpoints: signed notes in any order: those stored with the log, and better also some kept elsewhere.
         origin: of the log; None takes that of the first checkpoint. It names the tenant; with neither, the first
             entry does.
@@ -149,26 +152,32 @@ class _Run:
         self.keys, self.origin, self.heads = keys, origin, heads
         self.tenant = None if origin is None else tenant_of(origin)
         self.tree = Frontier()
-        self.size = self.checkpoints = self.proved = 0
+        self.size = self.checkpoints = self.proved = self.pending = 0
 
-    def take(self, stream: Any, count: int | None, each: Callable[[int, Entry], None] | None) -> None:
+    def take(self, stream: Any, count: int | None, each: Each | None) -> None:
         """Read `count` entries, or all that are left (None), into streams and tree."""
         while count is None or count > 0:
             batch = list(islice(stream, _BATCH if count is None else min(count, _BATCH)))
             if not batch:
                 return
+            if batch[-1][0] is None:
+                end = next(at for at, (index, _) in enumerate(batch) if index is None)
+                self._take_batch(batch[:end], each)
+                self._take_pending(chain(batch[end:], stream), each)
+                return
             self._take_batch(batch, each)
             if count is not None:
                 count -= len(batch)
 
-    def _take_batch(self, batch: list[tuple[int, bytes]], each: Callable[[int, Entry], None] | None) -> None:
+    def _take_batch(self, batch: list[tuple[int | None, bytes]], each: Each | None) -> None:
         heads, tenant, size = self.heads, self.tenant, self.size
         loads, dumps, digest, kind_of, plain = orjson.loads, orjson.dumps, sha256, type, LEAVES.issuperset
         leaves: list[bytes] = []
         try:
             for index, data in batch:
                 if index != size:
-                    _stop(size, f"Entry {size} is missing.", f"Entry {index} stands where {size} belongs.")
+                    found = "One without an index" if index is None else f"Entry {index}"
+                    _stop(size, f"Entry {size} is missing.", f"{found} stands where {size} belongs.")
                 try:
                     # The common entry is known to be in order by these cheap looks; any doubt goes to `decode`.
                     entry = loads(data)
@@ -207,6 +216,26 @@ class _Run:
             self.size = size
             self.tree.absorb(leaves)
 
+    def _take_pending(self, rest: Iterable[tuple[int | None, bytes]], each: Each | None) -> None:
+        """Check entries that wait for their place in the tree: form and stream, and that none has an index."""
+        for index, data in rest:
+            if index is not None:
+                _stop(index, f"Entry {index} stands behind entries without an index.", "The tree ends before those.")
+            what = f"Entry {self.pending} of those waiting for the tree"
+            try:
+                entry = decode(data)
+            except Refused as refused:
+                _stop(None, f"{what} is not what was written.", refused.why)
+            if self.tenant is None:
+                self.tenant = entry["tenant"]
+            name = entry["stream"]
+            if wrong := check_stream(self.heads.get(name), entry, self.tenant):
+                _stop(None, f"{what} does not follow.", wrong)
+            self.heads[name] = (entry["seq"], leaf_hash(data))
+            if each is not None:
+                each(None, entry)
+            self.pending += 1
+
     def check(self, note: Checkpoint) -> None:
         """Compare the tree with one checkpoint; what it signs is whole up to here."""
         if self.size < note.size:
@@ -226,7 +255,9 @@ class _Run:
         self.proved = note.size
 
     def report(self, bad: Finding | None) -> Report:
-        return Report(self.origin, self.size, self.tree.root(), self.checkpoints, self.proved, self.heads, bad)
+        return Report(
+            self.origin, self.size, self.tree.root(), self.checkpoints, self.proved, self.heads, self.pending, bad
+        )
 
 
 def _in_order(checkpoints: Iterable[str | bytes], run: _Run) -> list[tuple[int, Checkpoint]]:

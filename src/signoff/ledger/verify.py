@@ -14,7 +14,7 @@ from typing import Any
 from signoff.ledger import checkpoint as notes
 from signoff.ledger.bundle import Bundle, Proof, read, read_statement
 from signoff.ledger.canonical import canonical
-from signoff.ledger.checkpoint import Checkpoint, VerifierKey, tenant_of
+from signoff.ledger.checkpoint import Checkpoint, VerifierKey, receipt_key_name, tenant_of
 from signoff.ledger.commitment import opens
 from signoff.ledger.dsse import open_envelope
 from signoff.ledger.entry import decode
@@ -50,14 +50,6 @@ class Verdict:
     def exit_code(self) -> int:
         """0 included and true, 1 false, 2 cannot tell, or promised and not yet due."""
         return {Outcome.INCLUDED: 0, Outcome.FALSE: 1}.get(self.outcome, 2)
-
-
-def receipt_key_name(origin: str) -> str:
-    """Return the name under which receipts about this log are signed: `<installation>/receipts`.
-
-    A key of another installation in the same key file, or a log's own key, cannot speak here.
-    """
-    return origin.rsplit("/", 2)[0] + "/receipts"
 
 
 def verify_receipt(
@@ -167,7 +159,7 @@ def _check_signer(key: VerifierKey, origin: str, proof: Proof | None) -> None:
     if key.name != receipt_key_name(origin):
         raise Refused(
             what=f"{key.id} does not speak for receipts about the log {origin}.",
-            why=f"They are signed by keys named {receipt_key_name(origin)}, so that keys of other purposes cannot.",
+            why=f"They are signed by keys named {receipt_key_name(origin)}, so that no key of another purpose can.",
             fix="Fetch the receipt again; show this one to the operator, since a given key signed it.",
         )
     if proof is not None and not key.counts_at(proof.index + 1):
