@@ -7,11 +7,15 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx2
 import pytest
 
+from signoff.adapters.connectors.mcp_http import _Wire
 from signoff.adapters.connectors.mcp_tool import McpConnector, http
+from signoff.adapters.connectors.supervisor import CALL_HEADER, Gate, Line
 from signoff.core.action.doubt import Answered, Errored, Lost, NotSent
 from signoff.core.errors import Malformed, Unavailable
 from signoff.ports.connector import Call
@@ -163,6 +167,39 @@ async def test_a_server_restarted_between_calls_is_doubt_at_most_once(tmp_path: 
     finally:
         await connector.close()
         running.kill()
+
+
+def test_a_gate_lets_a_request_out_at_most_once_and_never_after_it_was_shut() -> None:
+    opened = Gate()
+    assert [opened.begin(), opened.begin(), opened.shut()] == [True, False, False]
+    shut = Gate()
+    assert [shut.shut(), shut.begin(), shut.shut()] == [True, False, True]
+
+
+@pytest.mark.parametrize("case", ["open", "shut while connecting", "unknown", "without a gate"])
+async def test_a_call_given_up_while_its_connection_was_made_never_leaves(case: str) -> None:
+    heard, ended = bytearray(), asyncio.Event()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    gate = Gate()
+    if case == "shut while connecting":
+        gate.shut()
+    line = SimpleNamespace(gates={"s1": gate} if case != "unknown" else {}, retire=lambda why: None, hint=None)
+    headers = {} if case == "without a gate" else {CALL_HEADER: "s1"}
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/mcp"
+        async with httpx2.AsyncClient(transport=_Wire(cast(Line, line), False), timeout=0.3) as client:
+            answer = await client.post(url, headers=headers, json={"id": "s1", "method": "tools/call"})
+        await asyncio.wait_for(ended.wait(), 10)
+    assert answer.status_code == 503
+    assert (b"tools/call" in heard) is (case == "open")
+    assert CALL_HEADER.encode() not in heard
+    assert gate.shut() is (case != "open")
 
 
 async def test_a_refused_connection_is_proof_that_nothing_was_sent() -> None:

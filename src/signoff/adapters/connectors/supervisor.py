@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import mcp_types
 from mcp import MCPError
 from mcp.client import ClientSession
-from mcp.client._transport import ReadStream, WriteStream
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
@@ -26,6 +25,9 @@ from mcp.shared.transport_context import TransportContext
 from pydantic import ValidationError
 
 from signoff.adapters.connectors.mcp_answer import shorten
+
+if TYPE_CHECKING:
+    from mcp.client._transport import ReadStream, WriteStream  # named for the type checker; no public name for them
 
 CALL_HEADER: Final = "x-signoff-call"  # tells the HTTP wire which gate is meant; never leaves the machine
 PAUSE_FIRST_S: Final = 0.1
@@ -111,7 +113,7 @@ class _Dispatcher(JSONRPCDispatcher[TransportContext]):
         return exchange.raw
 
 
-Streams = tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
+Streams: TypeAlias = "tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]"
 Dial = Callable[["Line"], AbstractAsyncContextManager[Streams]]  # says on the line how it fares; asks its gates
 
 
@@ -203,6 +205,7 @@ class Line:
                 except TimeoutError:  # said before leaving, where the end of the child would be noticed first
                     self.retire(f"the server did not answer the handshake within {self._dial_timeout_s:g} s")
                     raise
+                self.hint = None
                 self.opened.set_result(None)
                 await self._leave.wait()
                 await self._idle.wait()
