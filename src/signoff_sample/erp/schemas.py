@@ -26,6 +26,7 @@ INVOICE_NO = _text("The invoice's or credit note's own number.")
 PO_NUMBER = _text("The purchase order's number; empty for none.", 64, 0)
 ENTRY_ID = _text("The journal entry's number, such as JE-000101.", 64)
 PAYMENT_ID = _text("The payment's number, such as PM-000101.", 64)
+CHANGE_ID = _text("The number of the change to take back, such as NT-000101.", 64)
 MEMO = _text("Free text for the journal.", 500, 0)
 NOTE = _text("The note on the vendor's card; replaces the one before.", 2000, 0)
 REASON = _text("Why, in a sentence.", 500, 0)
@@ -98,6 +99,8 @@ INPUTS: dict[str, Schema] = {
     "erp.find_cancellation": _closed({"idempotency_key": KEY}),
     "erp.preview_vendor_note": _closed({"vendor_id": VENDOR_ID, "note": NOTE}),
     "erp.update_vendor_note": _closed({"vendor_id": VENDOR_ID, "note": NOTE, "idempotency_key": KEY}),
+    "erp.preview_note_restore": _closed({"restores": CHANGE_ID}),
+    "erp.restore_vendor_note": _closed({"restores": CHANGE_ID, "idempotency_key": KEY}),
     "erp.find_vendor_note": _closed({"idempotency_key": KEY}),
 }
 
@@ -133,7 +136,16 @@ _PAYMENT_ANSWER = _closed(
 )
 _REVERSAL_ANSWER = _closed({"reversal_id": TEXT, "entry_id": TEXT, "status": TEXT})
 _CANCELLATION_ANSWER = _closed({"cancellation_id": TEXT, "payment_id": TEXT, "status": TEXT})
-_NOTE_ANSWER = _closed({"change_id": TEXT, "vendor_id": TEXT, "note": TEXT, "note_before": TEXT, "version": WHOLE})
+_NOTE_ANSWER = _closed(
+    {
+        "change_id": TEXT,
+        "vendor_id": TEXT,
+        "note": TEXT,
+        "note_before": TEXT,
+        "restores": TEXT | {"description": "The change this one takes back; empty for none."},
+        "version": WHOLE,
+    }
+)
 
 OUTPUTS: dict[str, Schema] = {
     "erp.lookup_vendor": _closed(
@@ -167,5 +179,7 @@ OUTPUTS: dict[str, Schema] = {
     "erp.find_cancellation": _CANCELLATION_ANSWER,
     "erp.preview_vendor_note": _PREVIEW,
     "erp.update_vendor_note": _NOTE_ANSWER,
+    "erp.preview_note_restore": _PREVIEW,
+    "erp.restore_vendor_note": _NOTE_ANSWER,
     "erp.find_vendor_note": _NOTE_ANSWER,
 }

@@ -97,11 +97,11 @@ class Store:
             try:
                 sql = "UPDATE state SET last_us = max(last_us + 1, ?) RETURNING last_us"
                 yield Tx(self._connection, int(self._connection.execute(sql, (now_us(),)).fetchone()[0]))
+                self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has undone it already
                     self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def close(self) -> None:
         """Give up the connection."""

@@ -67,6 +67,7 @@ TABLES = (
     """CREATE TABLE note_changes (
         change_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL REFERENCES vendors, note_before TEXT NOT NULL,
         note TEXT NOT NULL, version INTEGER NOT NULL,
+        restores TEXT NOT NULL DEFAULT '',  -- the change that this one takes back
         idempotency_key TEXT NOT NULL, written_us INTEGER NOT NULL, origin TEXT NOT NULL DEFAULT 'tool'
     ) STRICT""",
     "CREATE UNIQUE INDEX note_changes_by_key ON note_changes (idempotency_key)",

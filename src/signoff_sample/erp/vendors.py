@@ -71,21 +71,48 @@ def preview_note(tx: Tx, args: Row) -> Row:
 
 
 def update_note(tx: Tx, args: Row) -> Row:
-    """Replace the note; the answer keeps the one before, which is what an undo writes again."""
-    before = vendor_of(tx, args["vendor_id"])
-    version = before["version"] + 1
-    tx.run("UPDATE vendors SET note = ?, version = ? WHERE vendor_id = ?", args["note"], version, args["vendor_id"])
-    row = {
-        "change_id": tx.next_id("NT"),
-        "vendor_id": before["vendor_id"],
-        "note": args["note"],
-        "note_before": before["note"],
-        "version": version,
-    }
-    tx.insert("note_changes", row | {"idempotency_key": args["idempotency_key"], "written_us": tx.at_us})
-    return row
+    """Replace the note; the answer keeps the one before."""
+    return _replace_note(tx, vendor_of(tx, args["vendor_id"]), args["note"], "", args["idempotency_key"])
+
+
+def preview_restore(tx: Tx, args: Row) -> Row:
+    """Show what `restore_note` would change, or refuse as it would."""
+    vendor, before = _restorable(tx, args["restores"])
+    return preview([change(f"vendors/{vendor['vendor_id']}/note", vendor["note"], before)], vendor["version"])
+
+
+def restore_note(tx: Tx, args: Row) -> Row:
+    """Take a change of a note back, if nobody has changed the note since."""
+    vendor, before = _restorable(tx, args["restores"])
+    return _replace_note(tx, vendor, before, args["restores"], args["idempotency_key"])
 
 
 def note_answer(row: Row) -> Row:
-    """Return what `find_vendor_note` says of a row."""
-    return {name: row[name] for name in ("change_id", "vendor_id", "note", "note_before", "version")}
+    """Return what the tools say of a change."""
+    return {name: row[name] for name in ("change_id", "vendor_id", "note", "note_before", "restores", "version")}
+
+
+def _replace_note(tx: Tx, vendor: Row, note: str, restores: str, key: str) -> Row:
+    version = vendor["version"] + 1
+    tx.run("UPDATE vendors SET note = ?, version = ? WHERE vendor_id = ?", note, version, vendor["vendor_id"])
+    row = {
+        "change_id": tx.next_id("NT"),
+        "vendor_id": vendor["vendor_id"],
+        "note": note,
+        "note_before": vendor["note"],
+        "restores": restores,
+        "version": version,
+    }
+    tx.insert("note_changes", row | {"idempotency_key": key, "written_us": tx.at_us})
+    return row
+
+
+def _restorable(tx: Tx, change_id: str) -> tuple[Row, str]:
+    """Return the vendor and the note to put back."""
+    row = tx.one("SELECT * FROM note_changes WHERE change_id = ?", change_id)
+    if row is None:
+        raise Refusal("change_unknown", "There is no change of a note of that number.")
+    vendor = vendor_of(tx, row["vendor_id"])
+    if (vendor["note"], vendor["version"]) != (row["note"], row["version"]):
+        raise Refusal("note_moved", "The note was changed since; look at it, and write the one that is right.")
+    return vendor, str(row["note_before"])
