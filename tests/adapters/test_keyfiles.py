@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from signoff.adapters.keyfiles import PURPOSES, KeyFiles, KeyPurpose, StoredKey, verifier_id
+from signoff.adapters.keyfiles import PURPOSES, KeyFiles, KeyPurpose, StoredKey
 from signoff.core.errors import Conflict, Corrupt, Misuse, NotFound, SignoffError, Unavailable
+from signoff.ledger.checkpoint import log_key_name, parse_keys, receipt_key_name
 
 NAME = "signoff.acme.test"
 
@@ -74,18 +75,6 @@ def test_opening_what_was_never_made_makes_nothing(directory: Path) -> None:
     assert not directory.exists()
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-        "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
-    ],
-)
-def test_key_ids_are_those_of_published_verifier_keys(line: str) -> None:
-    name, digest, key = line.split("+", 2)
-    assert verifier_id(name, base64.b64decode(key)[1:]) == f"{name}+{digest}"
-
-
 def test_the_exported_verifier_keys_are_all_log_and_receipt_keys_and_no_secret(directory: Path) -> None:
     keys = KeyFiles.create_or_open(directory, NAME)
     keys.rotate("log")
@@ -103,6 +92,19 @@ def test_the_exported_verifier_keys_are_all_log_and_receipt_keys_and_no_secret(d
     for purpose in PURPOSES:
         for stored in keys.keys(purpose):
             assert base64.b64encode(stored.secret).decode() not in keys.verifier_keys()
+
+
+def test_the_exported_file_is_one_that_verification_reads(directory: Path) -> None:
+    keys = KeyFiles.create_or_open(directory, NAME)
+    old, new = keys.active("log"), keys.rotate("log")
+    read = parse_keys(keys.verifier_keys({old.key_id: (0, 40), new.key_id: (41, None)}))
+    assert [(key.id, key.public, key.first_size, key.last_size) for key in read] == [
+        (old.key_id, old.public, 0, 40),
+        (new.key_id, new.public, 41, None),
+        (keys.active("receipt").key_id, keys.active("receipt").public, 0, None),
+    ]
+    origin = f"{NAME}/tenant/1"
+    assert {key.name for key in read} == {log_key_name(origin), receipt_key_name(origin)}
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

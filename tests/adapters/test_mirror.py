@@ -259,6 +259,20 @@ def test_a_failing_disk_loses_nothing_and_the_next_try_succeeds(
     assert failures >= 1
 
 
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_checkpoint_that_could_not_be_written_leaves_no_trace(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """After a failed sync the system may forget what it held in memory, so the line is taken back and written anew."""
+    mirror = filled(directory, 1)
+    before = mirror.path(ORIGIN).read_bytes()
+    with monkeypatch.context() as patch:
+        FailingDisk(patch, call, 1)
+        with pytest.raises(Unavailable):
+            mirror.keep(ORIGIN, 2, note(2))
+    assert mirror.path(ORIGIN).read_bytes() == before
+
+
 def test_a_short_write_is_carried_on(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, bytes(data)[:7]))

@@ -149,6 +149,14 @@ def test_only_so_many_keys_are_remembered_the_latest_used(keys: KeyFiles) -> Non
     assert vault.unwrap(b) is not dropped
 
 
+def test_only_so_many_forgotten_keys_are_known_the_latest(keys: KeyFiles) -> None:
+    vault = AesGcmVault(keys, remembered_max=2)
+    wrapped = vault.mint("a")
+    for key_id in "abc":
+        vault.forget(key_id)
+    assert vault.unwrap(wrapped) is vault.unwrap(wrapped)
+
+
 def test_many_threads_share_one_vault(keys: KeyFiles) -> None:
     vault = AesGcmVault(keys, remembered_max=4)
     wrapped = [vault.mint(f"key_{n}") for n in range(8)]

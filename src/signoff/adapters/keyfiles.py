@@ -18,7 +18,6 @@ a key that others could read or replace proves nothing.
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import os
@@ -35,6 +34,7 @@ from typing import Any, Final, Literal, cast, get_args
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signoff.core.errors import Conflict, Corrupt, Misuse, NotFound, Unavailable
+from signoff.ledger.checkpoint import VerifierKey, verifier_key
 
 KeyPurpose = Literal["log", "receipt", "token", "payload"]
 PURPOSES: Final[tuple[KeyPurpose, ...]] = get_args(KeyPurpose)
@@ -43,7 +43,6 @@ _FORMAT = 1
 _FILE = re.compile(r"(log|receipt|token|payload)-(\d{4,})\.json")
 _UNFINISHED = re.compile(r"\.(?:(?:log|receipt|token|payload)-\d{4,}|active)\.json\.[0-9a-f]{16}\.new")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,95}")
-_ED25519_TYPE = b"\x01"  # C2SP signed-note, "Signature types"
 _FILE_BYTES_MAX = 4096
 
 
@@ -102,7 +101,6 @@ class KeyFiles:
                 _sync_directory(directory.parent)
         _check_private(directory, os.lstat(directory), is_directory=True)
         if not _is_complete(directory):
-            _clear_unfinished(directory)
             found = _read_keys(directory, name)
             for purpose in PURPOSES:
                 if len(found[purpose]) > 1:
@@ -202,19 +200,21 @@ class KeyFiles:
         """Make a new key and use it from now on; the one before stays for verification."""
         return self.activate(self.prepare(purpose).key_id)
 
-    def verifier_keys(self) -> str:
+    def verifier_keys(self, sizes: Mapping[str, tuple[int, int | None]] | None = None) -> str:
         """Return the C2SP verifier keys of all log and receipt keys, one a line: the KEY file of `signoff verify`.
 
         A line is `<name>+<hash>+<base64(0x01, public key)>` (C2SP signed-note, "Verifier keys").
+
+        Args:
+            sizes: first and last log size at which a key counts, by key id; None as last: it still does. A key
+                that is not named counts at all sizes.
         """
-        keys = (*self.keys("log"), *self.keys("receipt"))
-        return "".join(f"{key.key_id}+{base64.b64encode(_ED25519_TYPE + key.public).decode()}\n" for key in keys)
-
-
-def verifier_id(name: str, public: bytes) -> str:
-    """Return `<name>+<8 hex digits>` of an Ed25519 public key (C2SP signed-note, "Signatures": the key ID)."""
-    digest = hashlib.sha256(name.encode() + b"\n" + _ED25519_TYPE + public).hexdigest()
-    return f"{name}+{digest[:8]}"
+        lines = []
+        for key in (*self.keys("log"), *self.keys("receipt")):
+            words = [verifier_key(f"{self.name}/{key.purpose}", key.public)]
+            words += [str(size) for size in (sizes or {}).get(key.key_id, ()) if size is not None]
+            lines.append(" ".join(words) + "\n")
+        return "".join(lines)
 
 
 def _generate(name: str, purpose: KeyPurpose, number: int) -> StoredKey:
@@ -228,7 +228,7 @@ def _key(name: str, purpose: KeyPurpose, number: int, secret: bytes) -> StoredKe
         check = hmac.digest(secret, b"signoff/payload/id/v1\n" + named.encode(), "sha256").hex()[:8]
         return StoredKey(f"{named}+{check}", purpose, number, b"", secret)
     public = Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-    return StoredKey(verifier_id(named, public), purpose, number, public, secret)
+    return StoredKey(VerifierKey(named, public).id, purpose, number, public, secret)
 
 
 def _find(keys: tuple[StoredKey, ...], key_id: object) -> StoredKey | None:
