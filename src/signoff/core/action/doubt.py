@@ -6,9 +6,13 @@ its contract names in `not_done`, or a look-up finds nothing once `settles_after
 moment at which a send or its time-out could fall. Everything else, cancellation and `isError` included, is doubt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+
+from signoff.core.action.lifecycle import State
+from signoff.core.authority.contract import Effect, ToolContract
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,88 @@ class Lost:
 
 
 Answer = Answered | Errored | NotSent | Lost
+
+
+class Proof(StrEnum):
+    """Why a write is known not to have happened."""
+
+    NOT_SENT = "not_sent"
+    NOT_DONE = "not_done"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an answer to a call proves.
+
+    `state` is `succeeded`, `failed` or `in_doubt`; `proof` is set where nothing can have been written.
+    """
+
+    state: State
+    reason: str = ""
+    proof: Proof | None = None
+    result: Mapping[str, Any] | None = None
+
+
+ATTEMPTS_MAX = 3
+GIVE_UP_US = 3600 * 1_000_000
+
+
+def judge(contract: ToolContract, answer: Answer, problems: Sequence[str]) -> Judgement:
+    """Return what an answer proves.
+
+    Args:
+        problems: what is wrong with a result under the tool's pinned output schema; after a write that is doubt.
+    """
+    is_write = contract.effect is Effect.WRITE
+    match answer:
+        case Answered(result) if not problems:
+            return Judgement(State.SUCCEEDED, result=result)
+        case Answered():
+            return Judgement(State.IN_DOUBT if is_write else State.FAILED, "answer_invalid")
+        case Errored(code, _) if code is not None and code in contract.not_done:
+            return Judgement(State.FAILED, code, Proof.NOT_DONE)
+        case Errored(code, _):
+            return Judgement(State.IN_DOUBT if is_write else State.FAILED, code or "target_error")
+        case NotSent():
+            return Judgement(State.IN_DOUBT if is_write else State.FAILED, "not_sent", Proof.NOT_SENT)
+        case _:
+            # An egress may have left; it knows no doubt all the same (contract, section 3).
+            return Judgement(State.IN_DOUBT if is_write else State.FAILED, "answer_lost")
+
+
+def judge_look_up(
+    contract: ToolContract,
+    answer: Answer,
+    is_found: bool | None,
+    agrees: bool,
+    now: int,
+    last_send: int,
+    doubt_since: int,
+) -> Judgement:
+    """Return what a look-up proves.
+
+    Args:
+        is_found: what the contract's `found` says of the answer; None where it could not be evaluated.
+        agrees: whether what was found fits the arguments that were sent.
+        last_send: the last moment at which a send or its time-out could fall, microseconds.
+        doubt_since: when the doubt began, microseconds; after an hour without an answer a person is needed.
+    """
+    assert contract.look_up is not None
+    if isinstance(answer, Answered) and is_found is True:
+        if not agrees:
+            return Judgement(State.NEEDS_PERSON, "found_differs", result=answer.result)
+        return Judgement(State.SUCCEEDED, "found", result=answer.result)
+    # "Not found" too early proves nothing: a late write may still land.
+    settled = now >= last_send + contract.look_up.settles_after_us
+    if isinstance(answer, Answered) and is_found is False and settled:
+        return Judgement(State.FAILED, "proved_absent", Proof.ABSENT)
+    if now >= doubt_since + GIVE_UP_US:
+        return Judgement(State.NEEDS_PERSON, "look_up_unanswered")
+    return Judgement(State.IN_DOUBT, "look_up_inconclusive")
+
+
+def next_look(now: int, looks: int, settles_at: int) -> int:
+    """Return when to look again: pauses grow from half a second to a minute, with one look right when absence can be proved."""
+    pause = min(500_000 * 2**looks, 60_000_000)
+    return min(now + pause, max(settles_at, now + 250_000)) if now < settles_at else now + pause

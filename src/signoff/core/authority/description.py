@@ -27,6 +27,10 @@ class ToolDescription:
     title: str | None = None
     annotations: Mapping[str, Any] = field(default_factory=dict)
 
+    def with_absent(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `args` with null for each optional argument that is absent, as expressions see them."""
+        return dict.fromkeys(self.input_schema.get("properties", ())) | dict(args)
+
 
 def schema_digest(described: ToolDescription) -> str:
     """Return `sha256:<hex>` over the canonical JSON of name, description and schemas (RFC 8785).

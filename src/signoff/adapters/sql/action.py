@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries along the path of one action: actions and votes, runs, receipts, leases."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from sqlalchemy import case, delete, func, insert, or_, select, update
+
+from signoff.adapters.sql import tables as t
+from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.adapters.sql.nouns import ACTIONS, RUNS, VOTES
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import CONCLUDED, Action, State
+from signoff.core.run import Run, Tally
+from signoff.ports.storage import Lease, Receipt
+
+_a = t.actions.c
+_GET = ACTIONS.query(_a.action_id == param("id"))
+_BY_REQUEST = ACTIONS.query(_a.request_key == param("key"))
+_BY_APPROVAL = ACTIONS.query(_a.approval_id == param("id"))
+_BY_CONTENT = ACTIONS.query(
+    _a.run_id == param("run"),
+    _a.content_tag == param("tag"),
+    _a.effect != "read",
+    _a.reverses.is_(None),
+    order=_a.action_id.desc(),
+    most=True,
+)
+_ON_RESOURCE = ACTIONS.query(
+    _a.resource == param("resource"),
+    _a.action_id != param("besides"),
+    _a.state.in_(["dispatching", "in_doubt", "needs_person"]),
+    most=True,
+)
+_OF_RUN = ACTIONS.query(_a.run_id == param("run"), order=_a.action_id)
+_NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
+_DUE = ACTIONS.query(
+    or_(
+        _a.state.in_(["pending_approval", "approved"]) & (_a.expires_at <= param("now")),
+        (_a.state == "in_doubt") & (_a.look_at <= param("now")),
+    ),
+    order=_a.action_id,
+    most=True,
+)
+_CONCLUDED = sorted(str(state) for state in CONCLUDED)
+_WAITING = _a.state.in_(["pending_approval", "held"])
+_TALLY = Statement(
+    select(
+        func.count(),
+        func.coalesce(func.sum(case((_a.fence > 0, 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_a.state == "denied", 1), else_=0)), 0),
+        func.coalesce(func.sum(case((_a.content_tag == param("tag"), 1), else_=0)), 0),
+        func.coalesce(func.sum(_a.waited_us), 0),
+        func.coalesce(func.sum(case((_WAITING, param("now") - _a.waiting_since), else_=0)), 0),
+        func.coalesce(func.sum(_a.settled_usd_micros + _a.reserved_usd_micros), 0),
+        func.coalesce(func.sum(case((_a.state.in_(_CONCLUDED), 0), else_=1)), 0),
+    ).where(
+        _a.tenant == param("tenant"),
+        _a.run_id == param("run"),
+        _a.action_id != param("besides"),
+        _a.reverses.is_(None),
+    )
+)
+_COUNT = Statement(select(_a.state, func.count()).where(_a.tenant == param("tenant")).group_by(_a.state))
+_v = t.votes.c
+_VOTES = VOTES.query(_v.action_id == param("action"), order=_v.at)
+_RUN = RUNS.query(t.runs.c.run_id == param("id"))
+_RUN_BY_REQUEST = RUNS.query(t.runs.c.request_key == param("key"))
+_RUNS = RUNS.query(t.runs.c.run_id < param("before"), order=t.runs.c.run_id.desc(), most=True)
+LAST_ID = "~"  # sorts after every id
+
+
+@cache
+def _in_states(states: tuple[State, ...]) -> Statement:
+    return ACTIONS.query(
+        _a.state.in_([str(state) for state in states]), _a.action_id > param("after"), order=_a.action_id, most=True
+    )
+
+
+class SqlActions:
+    """Actions of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str, now: int = 0) -> None:
+        self._connection, self._tenant, self._now = connection, tenant, now
+
+    def get(self, action_id: str) -> Action | None:
+        return ACTIONS.one(self._connection, _GET, tenant=self._tenant, id=action_id)
+
+    def by_request(self, request_key: str) -> Action | None:
+        return ACTIONS.one(self._connection, _BY_REQUEST, tenant=self._tenant, key=request_key)
+
+    def by_approval(self, approval_id: str) -> Action | None:
+        return ACTIONS.one(self._connection, _BY_APPROVAL, tenant=self._tenant, id=approval_id)
+
+    def by_content(self, run_id: str, content_tag: str) -> Action | None:
+        return ACTIONS.one(self._connection, _BY_CONTENT, tenant=self._tenant, run=run_id, tag=content_tag, most=1)
+
+    def on_resource(self, resource: str, besides: str) -> Action | None:
+        return ACTIONS.one(
+            self._connection, _ON_RESOURCE, tenant=self._tenant, resource=resource, besides=besides, most=1
+        )
+
+    def of_run(self, run_id: str) -> list[Action]:
+        return ACTIONS.all(self._connection, _OF_RUN, tenant=self._tenant, run=run_id)
+
+    def in_states(self, states: Sequence[State], after: str, limit: int) -> list[Action]:
+        statement = _in_states(tuple(states))
+        return ACTIONS.all(self._connection, statement, tenant=self._tenant, after=after, most=limit)
+
+    def newest(self, before: str | None, limit: int) -> list[Action]:
+        return ACTIONS.all(self._connection, _NEWEST, tenant=self._tenant, before=before or LAST_ID, most=limit)
+
+    def due(self, now: int, limit: int) -> list[Action]:
+        return ACTIONS.all(self._connection, _DUE, tenant=self._tenant, now=now, most=limit)
+
+    def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
+        given = {"tenant": self._tenant, "run": run_id, "tag": content_tag, "besides": besides, "now": self._now}
+        row = self._connection.run(_TALLY, given).fetchone()
+        steps, sent, denied, identical, waited, waiting, spent, unconcluded = row
+        return Tally(steps, sent, denied, identical, waited + waiting, int(waiting > 0), spent, unconcluded)
+
+    def votes(self, action_id: str) -> list[Vote]:
+        return VOTES.all(self._connection, _VOTES, tenant=self._tenant, action=action_id)
+
+    def add_vote(self, vote: Vote) -> None:
+        VOTES.insert(self._connection, vote)
+
+    def count_states(self) -> dict[str, int]:
+        return dict(self._connection.run(_COUNT, {"tenant": self._tenant}).fetchall())
+
+
+class SqlRuns:
+    """Runs of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def get(self, run_id: str) -> Run | None:
+        return RUNS.one(self._connection, _RUN, tenant=self._tenant, id=run_id)
+
+    def by_request(self, request_key: str) -> Run | None:
+        return RUNS.one(self._connection, _RUN_BY_REQUEST, tenant=self._tenant, key=request_key)
+
+    def newest(self, before: str | None, limit: int) -> list[Run]:
+        return RUNS.all(self._connection, _RUNS, tenant=self._tenant, before=before or LAST_ID, most=limit)
+
+
+_r = t.receipts.c
+_R_COLUMNS = (_r.tenant, _r.receipt_id, _r.action_id, _r.leaf, _r.statement, _r.key_id, _r.signature)
+_R_INSERT = Statement(insert(t.receipts).values({column.name: param(column.name) for column in t.receipts.c}))
+_R_GET = Statement(select(*_R_COLUMNS).where(_r.tenant == param("tenant"), _r.receipt_id == param("id")))
+_R_UNSIGNED = Statement(
+    select(*_R_COLUMNS)
+    .where(_r.tenant == param("tenant"), _r.signature.is_(None))
+    .order_by(_r.receipt_id)
+    .limit(param("most"))
+)
+_R_SIGN = Statement(
+    update(t.receipts)
+    .where(_r.tenant == param("tenant"), _r.receipt_id == param("id"), _r.signature.is_(None))
+    .values(key_id=param("new_key"), signature=param("new_signature"))
+)
+_R_ALL = Statement(select(*_R_COLUMNS).where(_r.tenant == param("tenant")).order_by(_r.receipt_id))
+
+
+class SqlReceipts:
+    """Receipts of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def add(self, receipt: Receipt) -> None:
+        self._connection.run(
+            _R_INSERT,
+            {
+                "tenant": self._tenant,
+                "receipt_id": receipt.receipt_id,
+                "action_id": receipt.action_id,
+                "leaf": receipt.leaf,
+                "statement": receipt.statement,
+                "key_id": receipt.key_id,
+                "signature": receipt.signature,
+            },
+        )
+
+    def get(self, receipt_id: str) -> Receipt | None:
+        row = self._connection.run(_R_GET, {"tenant": self._tenant, "id": receipt_id}).fetchone()
+        return None if row is None else Receipt(*row)
+
+    def unsigned(self, limit: int) -> list[Receipt]:
+        return [Receipt(*row) for row in self._connection.run(_R_UNSIGNED, {"tenant": self._tenant, "most": limit})]
+
+    def sign(self, receipt_id: str, key_id: str, signature: bytes) -> None:
+        given = {"tenant": self._tenant, "id": receipt_id, "new_key": key_id, "new_signature": signature}
+        self._connection.run(_R_SIGN, given)
+
+    def all(self) -> Iterator[Receipt]:
+        for row in self._connection.run(_R_ALL, {"tenant": self._tenant}):
+            yield Receipt(*row)
+
+
+_l = t.leases.c
+_L_DROP = Statement(delete(t.leases).where(_l.tenant == param("tenant"), _l.action_id == param("id")))
+_L_TAKE = Statement(insert(t.leases).values({column.name: param(column.name) for column in t.leases.c}))
+_L_RENEW = Statement(
+    update(t.leases)
+    .where(_l.tenant == param("tenant"), _l.action_id == param("id"), _l.fence == param("mine"))
+    .values(until=param("new_until"))
+)
+_L_EXPIRED = Statement(
+    select(_l.action_id, _l.fence, _l.node, _l.until).where(
+        _l.tenant == param("tenant"),
+        or_(_l.until <= param("now"), _l.node != func.coalesce(param("alone"), _l.node)),
+    )
+)
+
+
+class SqlLeases:
+    """Leases of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def take(self, lease: Lease) -> None:
+        self.drop(lease.action_id)
+        given = {"action_id": lease.action_id, "fence": lease.fence, "node": lease.node, "until": lease.until}
+        self._connection.run(_L_TAKE, given | {"tenant": self._tenant})
+
+    def renew(self, action_id: str, fence: int, until: int) -> bool:
+        given = {"tenant": self._tenant, "id": action_id, "mine": fence, "new_until": until}
+        return self._connection.run(_L_RENEW, given).rowcount == 1
+
+    def drop(self, action_id: str) -> None:
+        self._connection.run(_L_DROP, {"tenant": self._tenant, "id": action_id})
+
+    def expired(self, now: int, dead_node_but: str | None) -> list[Lease]:
+        given = {"tenant": self._tenant, "now": now, "alone": dead_node_but}
+        return [Lease(*row) for row in self._connection.run(_L_EXPIRED, given)]

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries over the log: entries, tree nodes, checkpoints; and the sealed payloads beside it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import func, insert, select, update
+
+from signoff.adapters.sql import tables as t
+from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.core.errors import Conflict
+from signoff.ports.storage import LogHead, SealedPayload
+from signoff.ports.vault import WrappedKey
+
+_e = t.entries.c
+_mine = _e.tenant == param("tenant")
+_APPEND = Statement(
+    insert(t.entries).values(
+        tenant=param("tenant"),
+        stream=param("stream"),
+        seq=param("seq"),
+        at=param("at"),
+        entry=param("entry"),
+    )
+)
+_OF = Statement(select(_e.idx, _e.entry).where(_mine, _e.stream == param("stream")).order_by(_e.seq))
+_AT = Statement(select(_e.entry).where(_mine, _e.idx == param("index")))
+_LOCATE = Statement(select(_e.idx).where(_mine, _e.stream == param("stream"), _e.seq == param("seq")))
+_PENDING = Statement(
+    select(_e.stream, _e.seq, _e.entry)
+    .where(_mine, _e.idx.is_(None))
+    .order_by(_e.at, _e.stream, _e.seq)
+    .limit(param("most"))
+)
+_PLACE = Statement(
+    update(t.entries)
+    .where(_mine, _e.stream == param("of"), _e.seq == param("nth"), _e.idx.is_(None))
+    .values(idx=param("new_index"))
+)
+_SCAN = Statement(
+    select(_e.idx, _e.stream, _e.seq, _e.at, _e.entry)
+    .where(_mine)
+    .order_by(_e.idx.is_(None), _e.idx, _e.at, _e.stream, _e.seq)
+)
+_LAST = Statement(select(func.coalesce(func.max(_e.at), 0)).where(_mine))
+_n = t.nodes.c
+_NODE = Statement(
+    select(_n.hash).where(
+        _n.tenant == param("tenant"), _n.level == param("level"), _n.position == param("index")
+    )
+)
+_NODES_ADD = Statement(
+    insert(t.nodes).values(
+        tenant=param("tenant"), level=param("level"), position=param("index"), hash=param("hash")
+    )
+)
+_c = t.checkpoints.c
+_HEADS = select(_c.origin, _c.size, _c.note).where(_c.tenant == param("tenant"))
+_HEAD = Statement(_HEADS.order_by(_c.size.desc()).limit(1))
+_HEAD_AT = Statement(_HEADS.where(_c.size == param("at_size")))
+_ALL_HEADS = Statement(_HEADS.order_by(_c.size))
+_PUBLISH = Statement(insert(t.checkpoints).values({column.name: param(column.name) for column in t.checkpoints.c}))
+
+
+class SqlLedger:
+    """The log of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def append(self, stream: str, seq: int, at: int, entry: bytes) -> None:
+        self._connection.execute(
+            _APPEND.text,
+            _APPEND.arguments({"tenant": self._tenant, "stream": stream, "seq": seq, "at": at, "entry": entry}),
+        )
+
+    def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
+        return self._connection.run(_OF, {"tenant": self._tenant, "stream": stream}).fetchall()
+
+    def entry_at(self, index: int) -> bytes | None:
+        row = self._connection.run(_AT, {"tenant": self._tenant, "index": index}).fetchone()
+        return None if row is None else row[0]
+
+    def locate(self, stream: str, seq: int) -> int | None:
+        row = self._connection.run(_LOCATE, {"tenant": self._tenant, "stream": stream, "seq": seq}).fetchone()
+        return None if row is None else row[0]
+
+    def pending(self, limit: int) -> list[tuple[str, int, bytes]]:
+        return self._connection.run(_PENDING, {"tenant": self._tenant, "most": limit}).fetchall()
+
+    def integrate(self, placed: Sequence[tuple[str, int, int]]) -> None:
+        for stream, seq, index in placed:
+            given = {"tenant": self._tenant, "of": stream, "nth": seq, "new_index": index}
+            self._connection.run(_PLACE, given)
+
+    def nodes(self) -> Mapping[tuple[int, int], bytes]:
+        return _Nodes(self._connection, self._tenant)
+
+    def add_nodes(self, nodes: Iterable[tuple[int, int, bytes]]) -> None:
+        for level, index, digest in nodes:
+            given = {"tenant": self._tenant, "level": level, "index": index, "hash": digest}
+            self._connection.run(_NODES_ADD, given)
+
+    def head(self) -> LogHead | None:
+        row = self._connection.run(_HEAD, {"tenant": self._tenant}).fetchone()
+        return None if row is None else LogHead(*row)
+
+    def head_at(self, size: int) -> LogHead | None:
+        row = self._connection.run(_HEAD_AT, {"tenant": self._tenant, "at_size": size}).fetchone()
+        return None if row is None else LogHead(*row)
+
+    def publish(self, head: LogHead) -> None:
+        if self.head_at(head.size) is not None:
+            raise Conflict(
+                what=f"A checkpoint of size {head.size} is published already.",
+                why="A log has one checkpoint a size, so that two integrators cannot tell two truths.",
+                fix="Nothing is to be done: the recorded one stands.",
+                code="ledger.checkpoint_exists",
+            )
+        given = {"tenant": self._tenant, "origin": head.origin, "size": head.size, "note": head.note}
+        self._connection.run(_PUBLISH, given)
+
+    def heads(self) -> Iterator[LogHead]:
+        for row in self._connection.run(_ALL_HEADS, {"tenant": self._tenant}):
+            yield LogHead(*row)
+
+    def last_at(self) -> int:
+        found: int = self._connection.run(_LAST, {"tenant": self._tenant}).fetchone()[0]
+        return found
+
+    def scan(self) -> Iterator[tuple[int | None, str, int, int, bytes]]:
+        yield from self._connection.run(_SCAN, {"tenant": self._tenant})
+
+
+class _Nodes(Mapping[tuple[int, int], bytes]):
+    """Stored nodes, read one at a time: a proof needs a logarithm of them."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def __getitem__(self, key: tuple[int, int]) -> bytes:
+        level, index = key
+        row = self._connection.run(_NODE, {"tenant": self._tenant, "level": level, "index": index}).fetchone()
+        if row is None:
+            raise KeyError(key)
+        found: bytes = row[0]
+        return found
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        raise TypeError("the nodes of a log are not listed")
+
+    def __len__(self) -> int:
+        raise TypeError("the nodes of a log are not counted")
+
+
+_p = t.payloads.c
+_ADD = Statement(insert(t.payloads).values({column.name: param(column.name) for column in t.payloads.c}))
+_GET = Statement(
+    select(_p.key_id, _p.sealed).where(
+        _p.tenant == param("tenant"), _p.owner == param("of"), _p.name == param("called")
+    )
+)
+_ALL = Statement(select(_p.owner, _p.name, _p.key_id, _p.sealed).where(_p.tenant == param("tenant")))
+_k = t.payload_keys.c
+_ADD_KEY = Statement(
+    insert(t.payload_keys).values({column.name: param(column.name) for column in t.payload_keys.c})
+)
+_KEY = Statement(
+    select(_k.key_id, _k.master_id, _k.sealed).where(_k.tenant == param("tenant"), _k.key_id == param("id"))
+)
+
+
+class SqlPayloads:
+    """Sealed payloads of one tenant."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def add(self, payload: SealedPayload) -> None:
+        self._connection.run(
+            _ADD,
+            {
+                "tenant": self._tenant,
+                "owner": payload.owner,
+                "name": payload.name,
+                "key_id": payload.key_id,
+                "sealed": payload.sealed,
+            },
+        )
+
+    def get(self, owner: str, name: str) -> tuple[str, bytes] | None:
+        return self._connection.run(_GET, {"tenant": self._tenant, "of": owner, "called": name}).fetchone()  # type: ignore[no-any-return]
+
+    def add_key(self, key: WrappedKey) -> None:
+        given = {"tenant": self._tenant, "key_id": key.key_id, "master_id": key.master_id, "sealed": key.sealed}
+        self._connection.run(_ADD_KEY, given)
+
+    def key(self, key_id: str) -> WrappedKey | None:
+        row = self._connection.run(_KEY, {"tenant": self._tenant, "id": key_id}).fetchone()
+        return None if row is None else WrappedKey(*row)
+
+    def all(self) -> Iterator[tuple[str, str, str, bytes]]:
+        yield from self._connection.run(_ALL, {"tenant": self._tenant})

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every table, once. A table that authorises is its noun: one column a field, so that its fold can be compared.
+
+Rules a test scans for: the tenant comes first in every key and index, no serial counters, no unique constraint
+across tenants, and neither advisory locks nor notifications are needed; so that a sharded engine stays possible.
+"""
+
+import types
+import typing
+from dataclasses import MISSING, fields
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import Action
+from signoff.core.authority.halt import Halt
+from signoff.core.authority.publication import Publication
+from signoff.core.principal import Agent, ApiKey, Person
+from signoff.core.run import Run
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+INTEGER = BigInteger().with_variant(Integer(), "sqlite")  # 64 bits on either engine
+
+
+def _is_optional(kind: Any) -> bool:
+    return isinstance(kind, types.UnionType) and type(None) in typing.get_args(kind)
+
+
+def _of(name: str, noun: type, *key: str) -> Table:
+    """Return the table of a noun: text for text, enums and tuples; integers for integers and truth values."""
+    hints = typing.get_type_hints(noun)
+    columns = []
+    for field in fields(noun):
+        kind = hints[field.name]
+        plain = (
+            next((part for part in typing.get_args(kind) if part is not type(None)), kind)
+            if _is_optional(kind)
+            else kind
+        )
+        column_type = INTEGER if plain in (int, bool) else Text()
+        nullable = _is_optional(kind)
+        assert nullable or field.default is not None or field.default is MISSING
+        columns.append(Column(field.name, column_type, primary_key=field.name in ("tenant", *key), nullable=nullable))
+    return Table(name, metadata, *columns)
+
+
+actions = _of("actions", Action, "action_id")
+runs = _of("runs", Run, "run_id")
+people = _of("people", Person, "person_id")
+agents = _of("agents", Agent, "agent_id")
+api_keys = _of("api_keys", ApiKey, "key_id")
+halts = _of("halts", Halt, "halt_id")
+publications = _of("publications", Publication, "publication_id")
+votes = _of("votes", Vote, "action_id", "digest", "person_id")
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("seq", INTEGER, primary_key=True),
+    Column("at", INTEGER, nullable=False),
+    Column("idx", INTEGER),
+    Column("entry", LargeBinary, nullable=False),
+)
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("level", INTEGER, primary_key=True),
+    Column("position", INTEGER, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+)
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("origin", Text, primary_key=True),
+    Column("size", INTEGER, primary_key=True),
+    Column("note", Text, nullable=False),
+)
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("receipt_id", Text, primary_key=True),
+    Column("action_id", Text, nullable=False),
+    Column("leaf", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("key_id", Text),
+    Column("signature", LargeBinary),
+)
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+payload_keys = Table(
+    "payload_keys",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("master_id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+leases = Table(
+    "leases",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("action_id", Text, primary_key=True),
+    Column("fence", INTEGER, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("until", INTEGER, nullable=False),
+)
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+Index("actions_run", actions.c.tenant, actions.c.run_id, actions.c.action_id)
+Index(
+    "actions_request",
+    actions.c.tenant,
+    actions.c.request_key,
+    sqlite_where=actions.c.request_key.isnot(None),
+    unique=True,
+)
+_waiting = actions.c.state.in_(
+    ["proposed", "held", "pending_approval", "approved", "dispatching", "in_doubt", "needs_person", "reversing"]
+)
+Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=_waiting)
+Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=actions.c.approval_id.isnot(None))
+_busy = actions.c.resource.isnot(None) & actions.c.state.in_(["dispatching", "in_doubt", "needs_person"])
+Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=_busy)
+Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
+Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)
+Index("halts_active", halts.c.tenant, halts.c.is_lifted)
+Index("agents_name", agents.c.tenant, agents.c.name, unique=True)
+Index("keys_holder", api_keys.c.tenant, api_keys.c.holder)
+Index("publications_digest", publications.c.tenant, publications.c.digest)
+Index(
+    "publications_version",
+    publications.c.tenant,
+    publications.c.kind,
+    publications.c.name,
+    publications.c.version,
+    unique=True,
+)
+Index("entries_idx", entries.c.tenant, entries.c.idx, sqlite_where=entries.c.idx.isnot(None), unique=True)
+Index("entries_pending", entries.c.tenant, entries.c.at, sqlite_where=entries.c.idx.is_(None))
+Index("receipts_unsigned", receipts.c.tenant, receipts.c.receipt_id, sqlite_where=receipts.c.signature.is_(None))
+Index("leases_until", leases.c.tenant, leases.c.until)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second leg: people say yes, no, or otherwise, to exactly the bytes they saw."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from signoff.app import record
+from signoff.app.action.case import bearing, found, load, reversal_of
+from signoff.app.action.ending import end_unsent, ended, waited
+from signoff.app.action.execute import execute
+from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.propose import checks_text, judged, resource_tag
+from signoff.app.world import World
+from signoff.core.action import approval
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import NOT_SENT, Action, State
+from signoff.core.authority.policy import Verdict, decide
+from signoff.core.errors import Conflict, Forbidden
+from signoff.core.principal import Caller, Person, require_person
+from signoff.ports.storage import Transaction
+
+
+async def vote(world: World, caller: Caller, action_id: str, decision: str, digest: str, reason: str) -> Action:
+    """Count a person's word, and go on with the action when what is owed has been met.
+
+    Args:
+        decision: `approve` or `reject`; one no is enough.
+        digest: of what the voter saw.
+
+    Raises:
+        Forbidden: an agent, the requester, or a person without a role that is owed.
+        Conflict: too late, voted already, or something else waits now.
+    """
+    require_person(caller)
+    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
+    said = case.seal.seal(action_id, f"vote.{case.action.revision}.{caller.id}", reason) if reason else None
+
+    def body(tx: Transaction) -> tuple[Action, Exception | None]:
+        action = found(tx.actions.get(action_id), action_id)
+        run = tx.runs.get(action.run_id)
+        person = _active(tx.authority.person(caller.id))
+        assert run is not None
+        duties, votes = approval.duties_of(action), tx.actions.votes(action_id)
+        try:
+            role = approval.may_vote(action, run, duties, person, votes, digest, tx.now)
+        except Conflict as refused:
+            if action.state is State.PENDING_APPROVAL and refused.code == "approval.expired":
+                # Its deadline falls by the time of this transaction, timer or not.
+                return end_unsent(tx, action, State.EXPIRED, "expired"), refused
+            raise
+        new = Vote(
+            tx.tenant, action_id, person.person_id, digest, decision, role, tx.now, said.commitment if said else None
+        )
+        payloads = [said] if said else []
+        if decision == "reject":
+            changes = ended(action, tx.now, State.REJECTED, "rejected")
+            return record.move(tx, action, "action.rejected", payloads, votes=[new], **changes), None
+        people = {person.person_id: person}
+        people |= {vote.person_id: known for vote in votes if (known := tx.authority.person(vote.person_id))}
+        counted = approval.standing([*votes, new], action, people)
+        if not approval.is_met(duties, counted, people):
+            return record.move(tx, action, "action.voted", payloads, votes=[new]), None
+        approved = record.move(
+            tx,
+            action,
+            "action.approved",
+            payloads,
+            votes=[new],
+            state=State.APPROVED,
+            args_approved=action.args_effective,
+            waited_us=waited(action, tx.now),
+            waiting_since=None,
+        )
+        return approved, None
+
+    action, refused = await world.storage.transact(caller.tenant, body, guards=(action_id,))
+    world.bell.ring(action_id)
+    if refused:
+        raise refused
+    if action.state is State.APPROVED:
+        world.legs.start(action_id, execute(world, caller.tenant, action_id))
+    return action
+
+
+async def edit(
+    world: World, caller: Caller, action_id: str, digest: str, args: Mapping[str, Any], reason: str
+) -> Action:
+    """Change the arguments of what waits: a new revision, decided and previewed anew, all votes void.
+
+    Raises:
+        Conflict: policy denies the edited arguments (nothing changes), or something else waits now.
+        Forbidden: as for a vote.
+    """
+    require_person(caller)
+    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
+    gathers = needs_gathering(case.tool)
+    seen = await gather(world, case.contract, case.tool, args, case.action.key) if gathers else Seen()
+    revision = case.action.revision + 1
+    kept = case.seal.seal(action_id, f"args.{revision}", dict(args))
+    preview = case.seal.seal(action_id, f"preview.{revision}", seen.preview.as_value()) if seen.preview else None
+    said = case.seal.seal(action_id, f"edit.{revision}", {"by": caller.id, "reason": reason})
+    approval_id = world.mint("apr")
+
+    def body(tx: Transaction) -> Action:
+        action = found(tx.actions.get(action_id), action_id)
+        run = tx.runs.get(action.run_id)
+        assert run is not None
+        person = _active(tx.authority.person(caller.id))
+        approval.may_edit(action, approval.duties_of(action), person, digest, tx.now)
+        tag = case.seal.tag([action.tool, args])
+        b = bearing(world, tx, run, action.tool, tag, action_id, None, reversal_of(action, case.envelope))
+        decision = judged(decide(b, args, again=True), seen)
+        if decision.verdict is not Verdict.ASK:
+            denial = decision.denial
+            raise Conflict(
+                what="The edit was not taken; the action is unchanged.",
+                why=denial.detail if denial else "Under the edited arguments nothing would be owed.",
+                fix="Edit to arguments that policy lets people approve, or reject the action.",
+                code="approval.edit_denied",
+                reason=denial.reason if denial else str(decision.verdict),
+            )
+        details = {check.check: check.detail for check in decision.checks if check.detail}
+        explained = case.seal.seal(action_id, f"decision.{revision}", details)
+        payloads = [kept, said, explained, *([preview] if preview else [])]
+        changes: dict[str, Any] = {
+            "revision": revision,
+            "args_effective": kept.commitment,
+            "preview": preview.commitment if preview else None,
+            "checks": checks_text(decision),
+            "decision": explained.commitment,
+            "decided_at": tx.now,
+            "owed": approval.duties_text(decision.duties),
+            "expires_at": tx.now + min(duty.expires_us for duty in decision.duties),
+            "approval_id": approval_id,
+            "resource": resource_tag(world, tx.tenant, case.tool, args),
+            "content_tag": tag,
+        }
+        changes["digest"] = approval.digest(replace(action, **changes), run)
+        return record.move(tx, action, "action.edited", payloads, **changes)
+
+    action = await world.storage.transact(caller.tenant, body, guards=(action_id,))
+    world.bell.ring(action_id)
+    return action
+
+
+async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> Action:
+    """Withdraw what was not sent: its own agent may, and people who could decide it or operate.
+
+    Raises:
+        Conflict: it was sent, or has ended.
+        Forbidden: it is somebody else's.
+    """
+    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
+    said = case.seal.seal(action_id, "cancel", {"by": caller.id, "reason": reason})
+
+    def body(tx: Transaction) -> Action:
+        action = found(tx.actions.get(action_id), action_id)
+        _require_cancel(caller, case.run.agent_id, case.run.principal_id, action, tx)
+        if action.state not in NOT_SENT:
+            raise Conflict(
+                what=f"Action {action_id} can no longer be withdrawn.",
+                why=f"It is {action.state}; only what was not sent can be cancelled.",
+                fix="Undo it if it succeeded; wait for its outcome if it is under way.",
+                code="action.sent",
+            )
+        return end_unsent(tx, action, State.CANCELLED, "cancelled", (said,))
+
+    action = await world.storage.transact(caller.tenant, body, guards=(action_id,))
+    world.bell.ring(action_id)
+    return action
+
+
+def _require_cancel(caller: Caller, agent_id: str, principal_id: str, action: Action, tx: Transaction) -> None:
+    if caller.id in (agent_id, principal_id, action.by) or caller.may("operator"):
+        return
+    person = tx.authority.person(caller.id)
+    if (
+        person
+        and person.is_active
+        and {role for duty in approval.duties_of(action) for role in duty.roles} & set(person.roles)
+    ):
+        return
+    raise Forbidden(
+        what="This action is not yours to cancel.",
+        why="Its own agent, its principal, an operator, or someone who could approve it may withdraw it.",
+        fix="Ask one of them; or reject it, if an approval is owed from you.",
+    )
+
+
+def _active(person: Person | None) -> Person:
+    if person is None or not person.is_active:
+        raise Forbidden(
+            what="Your vote cannot count.",
+            why="You are not an active person of this tenant.",
+            fix="Ask an admin to activate you.",
+            code="approval.person_inactive",
+        )
+    return person

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surfaces show: the action document, a run's timeline, the inbox, and a receipt's bundle.
+
+A person sees everything; an agent's token sees verdict and reason codes only, and never the key of a write that is
+not concluded (contract, section 1, "Facts").
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from signoff.app.action.case import found
+from signoff.app.action.undo import outcome_of
+from signoff.app.world import World
+from signoff.core.action.approval import duties_of
+from signoff.core.action.lifecycle import CONCLUDED, Action, State
+from signoff.core.action.preview import from_value
+from signoff.core.errors import NotFound
+from signoff.core.principal import Caller
+from signoff.core.run import Run
+from signoff.ledger.bundle import Opening, Proof, bundle
+from signoff.ledger.dsse import envelope
+from signoff.ledger.merkle import inclusion_proof
+from signoff.ports.storage import Transaction
+
+Document = dict[str, Any]
+
+
+def when(us: int | None) -> str | None:
+    """Return RFC 3339 in UTC with microseconds for an instant."""
+    return (
+        None
+        if us is None
+        else datetime.fromtimestamp(us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+async def action_document(world: World, caller: Caller, action_id: str) -> Document:
+    """Return the document of an action that the caller may see.
+
+    Raises:
+        NotFound: there is none such.
+    """
+    return await world.storage.view(caller.tenant, lambda tx: document(world, tx, caller, action_id))
+
+
+async def wait_for(world: World, caller: Caller, action_id: str, seconds: float) -> Document:
+    """Return the document once the action is concluded or waits for people, or after `seconds`, whichever is first."""
+    until = world.clock.monotonic() + seconds
+    while True:
+        action = await world.storage.view(caller.tenant, lambda tx: found(tx.actions.get(action_id), action_id))
+        left = until - world.clock.monotonic()
+        if action.is_concluded or left <= 0:
+            return await action_document(world, caller, action_id)
+        await world.bell.wait(action_id, min(left, 0.25))
+
+
+def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> Document:
+    """Return the action document (contract, section 4)."""
+    action = tx.actions.get(action_id) or tx.actions.by_approval(action_id)
+    run = tx.runs.get(action.run_id) if action else None
+    if action is None or run is None or (caller.is_agent and run.agent_id != caller.id):
+        raise found_not(action_id)
+    is_person = not caller.is_agent
+    outcome = outcome_of(world, tx, action) or {}
+    kept = _kept(world, tx, action)
+    shown: Document = {
+        "action_id": action.action_id,
+        "run_id": action.run_id,
+        "workflow": run.workflow,
+        "tool": action.tool,
+        "effect": action.effect,
+        "class": action.risk,
+        "state": str(action.state),
+        "reason": action.reason,
+        "agent_id": run.agent_id,
+        "principal_id": run.principal_id,
+        "proposed_by": action.by,
+        "decision": {"verdict": action.verdict, "checks": _checks(world, tx, action, is_person)},
+        "args": kept,
+        "digest": action.digest,
+        "revision": action.revision,
+        "reverses": action.reverses,
+        "reversed_by": action.reversed_by,
+        "preview": _preview(world, tx, action),
+        "approval": _approval(world, tx, action) if action.owed else None,
+        "result": outcome.get("result"),
+        "error": outcome.get("error"),
+        "resolution": outcome.get("resolution"),
+        "receipt_id": action.receipt_id if action.ended_at is not None else None,
+        "cost": {"reserved_usd_micros": action.reserved_usd_micros, "settled_usd_micros": action.settled_usd_micros},
+        "attempts": action.fence,
+        "timestamps": {
+            "proposed": when(action.proposed_at),
+            "decided": when(action.decided_at),
+            "claimed": when(action.claimed_at),
+            "ended": when(action.ended_at),
+        },
+        "explain": explain(action),
+    }
+    if is_person:
+        shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
+        if action.state in CONCLUDED:
+            shown["key"] = action.key
+    elif action.preview:
+        # What an approver would see is not for the agent that asks.
+        shown["preview"] = {"digest": action.preview}
+    return shown
+
+
+def brief(action: Action, run: Run) -> Document:
+    """Return the line of a list."""
+    return {
+        "action_id": action.action_id,
+        "run_id": action.run_id,
+        "workflow": run.workflow,
+        "agent_id": run.agent_id,
+        "tool": action.tool,
+        "class": action.risk,
+        "state": str(action.state),
+        "reason": action.reason,
+        "approval_id": action.approval_id,
+        "digest": action.digest,
+        "proposed": when(action.proposed_at),
+        "expires": when(action.expires_at),
+        "explain": explain(action),
+    }
+
+
+def run_document(world: World, tx: Transaction, run: Run) -> Document:
+    """Return the document of a run with its actions in brief."""
+    task = world.keyring.open(tx, run.run_id, "task") or {}
+    actions = tx.actions.of_run(run.run_id)
+    spent = sum(action.settled_usd_micros for action in actions)
+    reserved = sum(action.reserved_usd_micros for action in actions)
+    page = world.shelf.envelope(tx, run.envelope)
+    return {
+        "run_id": run.run_id,
+        "workflow": run.workflow,
+        "envelope": {"version": page.version, "digest": run.envelope},
+        "mode": str(page.mode),
+        "environment": run.environment,
+        "agent_id": run.agent_id,
+        "principal_id": run.principal_id,
+        "state": str(run.state),
+        "task": task.get("task"),
+        "labels": task.get("labels", {}),
+        "summary": world.keyring.open(tx, run.run_id, "summary") if run.summary else None,
+        "budgets": {
+            "max_tool_calls": page.budgets.calls_max,
+            "cap_usd_micros": page.budgets.cap_usd_micros,
+            "settled_usd_micros": spent,
+            "reserved_usd_micros": reserved,
+        },
+        "actions": [brief(action, run) for action in actions],
+        "timestamps": {"started": when(run.started_at), "ended": when(run.ended_at)},
+    }
+
+
+def timeline(tx: Transaction, run: Run) -> list[Document]:
+    """Return what happened in a run in order: each entry of the run and of its actions, by time."""
+    streams = [run.run_id, *(action.action_id for action in tx.actions.of_run(run.run_id))]
+    found_: list[Document] = []
+    for stream in streams:
+        for index, data in tx.ledger.entries_of(stream):
+            entry = json.loads(data)
+            found_.append(
+                {
+                    "at": when(entry["at"]),
+                    "type": entry["type"],
+                    "stream": stream,
+                    "seq": entry["seq"],
+                    "index": index,
+                    "set": {name: value for name, value in entry["set"].items() if name != "key"},
+                    **({"votes": entry["rows"]["votes"]} if "rows" in entry else {}),
+                }
+            )
+    return sorted(found_, key=lambda item: (item["at"], item["stream"], item["seq"]))
+
+
+def receipt_bundle(world: World, tx: Transaction, caller: Caller, receipt_id: str) -> bytes | None:
+    """Return the canonical bytes of a receipt, with its proof once there is one; None until it is signed.
+
+    Raises:
+        NotFound: there is none such for this caller.
+    """
+    receipt = tx.receipts.get(receipt_id)
+    action = tx.actions.get(receipt.action_id) if receipt else None
+    run = tx.runs.get(action.run_id) if action else None
+    if receipt is None or action is None or run is None or (caller.is_agent and run.agent_id != caller.id):
+        raise NotFound(
+            what=f"There is no receipt {receipt_id[:48]}.",
+            why="No receipt that you may see has this id; only writes that were sent have one.",
+            fix="Take `receipt_id` from the action's document.",
+            code="receipt.unknown",
+        )
+    if receipt.signature is None or receipt.key_id is None:
+        return None
+    signed = envelope(receipt.statement, receipt.key_id, receipt.signature)
+    head, index = tx.ledger.head(), _index_of(tx, receipt.action_id, receipt.leaf)
+    openings = _openings(world, tx, action, receipt.statement) if not caller.is_agent else {}
+    if head is None or index is None or index >= head.size:
+        return bundle(signed, openings=openings)
+    nodes = tx.ledger.nodes()
+    hashes = inclusion_proof(index, head.size, lambda level, at: nodes[level, at])
+    return bundle(signed, proof=Proof(index, head.size, tuple(hashes)), checkpoint=head.note, openings=openings)
+
+
+def explain(action: Action) -> str:
+    """Return one sentence for a person: where the action stands, and why."""
+    said = {
+        State.PROPOSED: "Proposed; being decided.",
+        State.PENDING_APPROVAL: f"Waits for approval by {_owed(action)}.",
+        State.APPROVED: "Approved; about to be sent after a last look.",
+        State.DISPATCHING: "Being sent now.",
+        State.IN_DOUBT: "Sent, and the outcome is not known yet; the target is being asked.",
+        State.NEEDS_PERSON: "Nobody but a person can find out whether it was done.",
+        State.SUCCEEDED: "Done, and receipted." if action.effect != "read" else "Read.",
+        State.REVERSING: "Being undone.",
+        State.REVERSED: "Done, and then undone.",
+        State.REVERSAL_FAILED: "Done; an undo was tried and took nothing back.",
+    }.get(action.state)
+    return (
+        said
+        or f"{str(action.state).capitalize()}: {REASONS.get(action.reason or '', action.reason or 'no reason given')}."
+    )
+
+
+REASONS = {
+    "expired": "nobody decided in time",
+    "rejected": "a person said no",
+    "cancelled": "it was withdrawn before it was sent",
+    "halted": "the kill switch covers it",
+    "drift": "the target changed after it was approved",
+    "stricter_decision": "a last look owed more than was approved",
+    "vote_withdrawn": "an approver no longer holds the role",
+    "version_withdrawn": "its envelope was withdrawn",
+    "contract_changed": "the tool contract was replaced after it was decided",
+    "conflict": "what the write left has changed since",
+    "duplicate": "the target has this write already",
+    "preview_failed": "the change could not be previewed",
+    "tool_not_allowed": "the envelope does not list the tool",
+    "tool_unregistered": "no tool contract knows the tool",
+    "tool_unavailable": "the system cannot be reached",
+    "tool_changed": "the tool is not the one that was pinned",
+    "tool_unpinned": "its contract pins no schema",
+    "args_invalid": "the arguments do not fit the tool",
+    "argument_reserved": "it sent an argument that Signoff puts in",
+    "calls_exhausted": "the run has used up its tool calls",
+    "steps_exhausted": "the run has used up its steps",
+    "spend_exhausted": "the task's money is used up",
+    "identical_calls": "the same call was made too often",
+    "denials_exhausted": "too many proposals of the run were denied",
+    "time_exhausted": "the run has used up its time",
+    "run_closed": "the run is closed",
+    "run_paused": "the run is paused",
+    "token_revoked": "the agent's token was revoked",
+    "agent_inactive": "the agent is switched off",
+    "principal_inactive": "the person it runs for is no longer active",
+    "class_d_unreviewed": "class D needs a policy review on record",
+    "answer_lost": "no answer came",
+    "proved_absent": "the target has no such write",
+    "resolved_not_done": "a person found that it was not done",
+    "not_sent": "the system could not be reached",
+}
+
+
+def found_not(action_id: str) -> NotFound:
+    """Return the error for an action that the caller may not see, or that does not exist: one and the same."""
+    return NotFound(
+        what=f"There is no action {action_id[:48]}.",
+        why="No action that you may see has this id.",
+        fix="Copy the id from the answer to the proposal, or list actions with `signoff runs show RUN`.",
+        code="action.unknown",
+    )
+
+
+def _owed(action: Action) -> str:
+    return " and ".join(f"{duty.count} of {' or '.join(duty.roles)}" for duty in duties_of(action))
+
+
+def _kept(world: World, tx: Transaction, action: Action) -> Document:
+    first = world.keyring.open(tx, action.action_id, "args.1")
+    effective = first if action.revision == 1 else world.keyring.open(tx, action.action_id, f"args.{action.revision}")
+    return {"proposed": first, "approved": effective if action.args_approved else None, "effective": effective}
+
+
+def _checks(world: World, tx: Transaction, action: Action, is_person: bool) -> list[Document]:
+    checks = json.loads(action.checks or "[]")
+    if not is_person:
+        return [
+            {"check": name, "outcome": outcome, "reason": reason}
+            for name, outcome, reason in checks
+            if outcome != "pass"
+        ]
+    details: Mapping[str, str] = world.keyring.open(tx, action.action_id, f"decision.{action.revision}") or {}
+    return [
+        {"check": name, "outcome": outcome, "reason": reason, "detail": details.get(name, "")}
+        for name, outcome, reason in checks
+    ]
+
+
+def _preview(world: World, tx: Transaction, action: Action) -> Document | None:
+    value = world.keyring.open(tx, action.action_id, f"preview.{action.revision}") if action.preview else None
+    if value is None:
+        return None
+    seen = from_value(value)
+    return {"digest": action.preview, "summary": seen.summary, "changes": value["changes"]}
+
+
+def _approval(world: World, tx: Transaction, action: Action) -> Document:
+    votes = tx.actions.votes(action.action_id)
+    revisions = {action.digest: action.revision}
+    return {
+        "approval_id": action.approval_id,
+        "owed": [
+            {
+                "roles": list(duty.roles),
+                "count": duty.count,
+                "distinct_from_requester": duty.distinct_from_requester,
+                "reason": duty.reason,
+            }
+            for duty in duties_of(action)
+        ],
+        "expires": when(action.expires_at),
+        "votes": [
+            {
+                "person_id": vote.person_id,
+                "decision": vote.decision,
+                "role": vote.role,
+                "at": when(vote.at),
+                "digest": vote.digest,
+                "counts": vote.digest == action.digest,
+                "reason": world.keyring.open(
+                    tx, action.action_id, f"vote.{revisions.get(vote.digest, 1)}.{vote.person_id}"
+                ),
+            }
+            for vote in votes
+        ],
+    }
+
+
+def _index_of(tx: Transaction, stream: str, leaf: str) -> int | None:
+    """Return the place in the tree of the entry with this leaf hash."""
+    for seq, (index, _) in enumerate(tx.ledger.entries_of(stream), start=1):
+        if index is not None and tx.ledger.nodes()[0, index].hex() == leaf:
+            return index
+        assert seq
+    return None
+
+
+def _openings(world: World, tx: Transaction, action: Action, statement: bytes) -> dict[str, Opening]:
+    """Return what opens the statement's commitments, as far as its keys still exist."""
+    committed: Mapping[str, str] = json.loads(statement)["predicate"]["commitments"]
+    names = {
+        "args_proposed": "args.1",
+        "args_approved": f"args.{action.revision}",
+        "args_effective": f"args.{action.revision}",
+        "preview": f"preview.{action.revision}",
+        "image": f"image.{action.fence}",
+    }
+    openings: dict[str, Opening] = {}
+    for name in committed:
+        try:
+            place = names.get(name) or next(
+                (f"outcome.{fence}.{looks}" for fence in range(action.fence, 0, -1) for looks in range(action.looks, -1, -1)
+                 if tx.payloads.get(action.action_id, f"outcome.{fence}.{looks}")), ""
+            )  # fmt: skip
+            opened = world.keyring.opening(tx, action.action_id, place)
+        except NotFound:
+            continue
+        if opened is not None:
+            openings[name] = Opening(*opened)
+    return openings

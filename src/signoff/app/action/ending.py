@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an action ends of which nothing was sent, or nothing was written: money given back, people no longer waited for."""
+
+from typing import Any
+
+from signoff.app import record
+from signoff.app.action.case import found
+from signoff.core.action.lifecycle import Action, State
+from signoff.ports.storage import SealedPayload, Transaction
+
+
+def ended(action: Action, now: int, state: State, reason: str) -> dict[str, Any]:
+    """Return the columns that change when an action ends without effect."""
+    return {
+        "state": state,
+        "reason": reason,
+        "ended_at": now,
+        "reserved_usd_micros": 0,
+        "waited_us": waited(action, now),
+        "waiting_since": None,
+        "look_at": None,
+        "receipt_id": None,
+    }
+
+
+def end_unsent(
+    tx: Transaction, action: Action, state: State, reason: str, payloads: tuple[SealedPayload, ...] = ()
+) -> Action:
+    """Record the end of an action that will not be sent."""
+    after = record.move(tx, action, f"action.{state}", payloads, **ended(action, tx.now, state, reason))
+    link_original(tx, after)
+    return after
+
+
+def waited(action: Action, now: int) -> int:
+    """Return how long people were waited for in all, in microseconds, at `now`."""
+    return action.waited_us + (now - action.waiting_since if action.waiting_since is not None else 0)
+
+
+def link_original(tx: Transaction, reversal: Action) -> None:
+    """Tell the original what became of the reversal that was claimed for it."""
+    if reversal.reverses is None:
+        return
+    original = found(tx.actions.get(reversal.reverses), reversal.reverses)
+    if original.state is State.REVERSING and original.reversed_by == reversal.action_id:
+        state = State.REVERSED if reversal.state is State.SUCCEEDED else State.REVERSAL_FAILED
+        record.move(tx, original, f"action.{state}", state=state)

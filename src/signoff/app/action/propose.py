@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first leg: take a proposal as far as it can go without a human.
+
+Admitted and recorded in one transaction; then, outside of any, the preview is gathered; then decided in a second one.
+With nothing to gather, admit, decide and claim are one body, so that an allowed write costs two commits in all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from signoff.app import record
+from signoff.app.action import execute
+from signoff.app.action.case import bearing, found, load, reversal_of
+from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.payloads import Seal
+from signoff.app.world import World
+from signoff.core.action import approval
+from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.contract import Effect, ToolContract
+from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
+from signoff.core.errors import Conflict, NotFound, SignoffError
+from signoff.core.principal import Caller
+from signoff.core.proposal import Proposal
+from signoff.core.run import Run
+from signoff.ledger.canonical import canonical
+from signoff.ports.storage import SealedPayload, Transaction
+
+ENDS = {Verdict.DENY: State.DENIED, Verdict.SUGGEST: State.SUGGESTED, Verdict.ASK: State.PENDING_APPROVAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Everything a proposal needs that is not told by the transaction, minted before it."""
+
+    action: str
+    approval: str
+    receipt: str
+    key: str
+
+
+def ids_for_action(world: World) -> Ids:
+    return Ids(world.mint("act"), world.mint("apr"), world.mint("rcp"), world.chance.bytes(16).hex())
+
+
+async def propose(world: World, caller: Caller, proposal: Proposal) -> Action:
+    """Take a proposal as far as it can go without a human, and return the action.
+
+    The work goes on when the caller hangs up; the same idempotency key, or the same write, collects it.
+
+    Raises:
+        NotFound: the run is not this agent's.
+        Conflict: the idempotency key was used with other content.
+    """
+    seal, run = await _run_of(world, caller, proposal.run_id)
+    await _look(world, caller.tenant, proposal.tool)
+    minted = ids_for_action(world)
+    tag = seal.tag([proposal.tool, proposal.args])
+    request_key, request_tag = _request(caller, proposal, seal)
+    payloads = [seal.seal(minted.action, "args.1", dict(proposal.args))]
+    claims = seal.seal(minted.action, "claims", dict(proposal.claims)) if proposal.claims else None
+    if claims:
+        payloads.append(claims)
+
+    def admit(tx: Transaction) -> tuple[Action, bool]:
+        if request_key and (earlier := tx.actions.by_request(request_key)):
+            return same_or_clash(earlier, request_tag), False
+        now_run = tx.runs.get(run.run_id)
+        assert now_run is not None
+        known = world.shelf.pages(tx).tool(proposal.tool)
+        is_read = known is not None and known[0].effect is Effect.READ
+        if not is_read and not proposal.again and (earlier := tx.actions.by_content(run.run_id, tag)):
+            return earlier, False
+        b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None)
+        decision = decide(b, proposal.args)
+        tool, contract = known or (None, None)
+        action = Action(
+            tenant=tx.tenant,
+            action_id=minted.action,
+            seq=0,
+            head="",
+            run_id=run.run_id,
+            state=State.PROPOSED,
+            tool=proposal.tool,
+            effect=str(tool.effect) if tool else "write",
+            risk=str(tool.risk) if tool else "C",
+            contract=contract.digest if contract else "",
+            by=caller.id,
+            key=minted.key,
+            proposed_at=tx.now,
+            content_tag=tag,
+            args_proposed=payloads[0].commitment,
+            args_effective=payloads[0].commitment,
+            claims=claims.commitment if claims else None,
+            request_key=request_key,
+            request_tag=request_tag,
+            resource=resource_tag(world, tx.tenant, tool, proposal.args),
+            reserved_usd_micros=decision.reserve_usd_micros,
+        )
+        if decision.verdict is not Verdict.DENY and tool and tool.effect is Effect.WRITE and needs_gathering(tool):
+            return record.begin(tx, action, "action.proposed", payloads), True
+        row, more = decided(tx, now_run, action, decision, minted, seal, None)
+        if row.state is State.PROPOSED and not execute.is_busy(tx, row):
+            row = execute.claimed(world, tx, row)
+        return record.begin(tx, row, "action.proposed", [*payloads, *more]), True
+
+    action, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
+    if is_new:
+        action = await world.legs.start(action.action_id, onward(world, action, minted, proposal.args))
+    return action
+
+
+async def onward(
+    world: World, action: Action, minted: Ids | None = None, args: Mapping[str, Any] | None = None
+) -> Action:
+    """Take a recorded action on: gather and decide if that is due, and dispatch what was claimed."""
+    if action.is_undecided:
+        action = await _decide(world, action, minted or ids_for_action(world))
+    if action.state is State.DISPATCHING:
+        action = await execute.dispatch(world, action, args)
+    world.bell.ring(action.action_id)
+    return action
+
+
+async def _decide(world: World, action: Action, minted: Ids) -> Action:
+    """Gather the preview of a recorded proposal and decide it."""
+    case = await world.storage.view(action.tenant, lambda tx: load(world, tx, action.action_id))
+    seen = await gather(world, case.contract, case.tool, case.args, action.key)
+    preview = case.seal.seal(action.action_id, "preview.1", seen.preview.as_value()) if seen.preview else None
+
+    def body(tx: Transaction) -> Action:
+        now = found(tx.actions.get(action.action_id), action.action_id)
+        if not now.is_undecided:
+            return now
+        reversal = reversal_of(now, case.envelope)
+        run = tx.runs.get(now.run_id)
+        assert run is not None
+        b = bearing(world, tx, run, now.tool, now.content_tag, now.action_id, None, reversal)
+        decision = judged(decide(b, case.args), seen)
+        row, more = decided(tx, run, now, decision, minted, case.seal, preview)
+        if row.state is State.PROPOSED and not execute.is_busy(tx, row):
+            row = execute.claimed(world, tx, row)
+        return record.move(tx, now, "action.decided", more, **differences(now, row))
+
+    return await world.storage.transact(action.tenant, body, guards=(action.run_id, action.action_id))
+
+
+def judged(decision: Decision, seen: Seen) -> Decision:
+    """Return the decision with what was gathered: a known duplicate is denied, and so is what cannot be previewed."""
+    if decision.verdict is Verdict.DENY:
+        return decision
+    if seen.is_duplicate:
+        check = Check(
+            "duplicate", Outcome.DENY, "duplicate", "The target has this write already, under its natural key."
+        )
+    elif seen.problem:
+        check = Check("preview", Outcome.DENY, "preview_failed", seen.problem)
+    else:
+        return replace(decision, checks=(*decision.checks, Check("preview"))) if seen.preview else decision
+    return Decision(Verdict.DENY, (*decision.checks, check))
+
+
+def decided(
+    tx: Transaction,
+    run: Run,
+    action: Action,
+    decision: Decision,
+    minted: Ids,
+    seal: Seal,
+    preview: SealedPayload | None,
+) -> tuple[Action, list[SealedPayload]]:
+    """Return the action with its decision written on it, and the payloads that go with it; nothing is recorded here."""
+    state = ENDS.get(decision.verdict, State.PROPOSED)
+    details = {check.check: check.detail for check in decision.checks if check.detail}
+    payloads = [preview] if preview else []
+    if details:
+        payloads.append(seal.seal(action.action_id, f"decision.{action.revision}", details))
+    is_final = decision.verdict in (Verdict.DENY, Verdict.SUGGEST)
+    asks = decision.verdict is Verdict.ASK
+    denial = decision.denial
+    row = replace(
+        action,
+        state=state,
+        verdict=str(decision.verdict),
+        checks=checks_text(decision),
+        decision=payloads[-1].commitment if details else None,
+        decided_at=tx.now,
+        preview=preview.commitment if preview else None,
+        reserved_usd_micros=0 if is_final else decision.reserve_usd_micros,
+        ended_at=tx.now if is_final else None,
+        reason=denial.reason if denial else None,
+        approval_id=minted.approval if asks else None,
+        owed=approval.duties_text(decision.duties) if asks else None,
+        expires_at=tx.now + min(duty.expires_us for duty in decision.duties) if asks else None,
+        waiting_since=tx.now if asks else None,
+        receipt_id=None if is_final or action.effect == "read" else minted.receipt,
+    )
+    if not is_final and action.effect != "read":
+        row = replace(row, digest=approval.digest(row, run))
+    return row, payloads
+
+
+def checks_text(decision: Decision) -> str:
+    """Return the checks as they are kept in the clear: name, outcome, reason code."""
+    return canonical([[check.check, str(check.outcome), check.reason] for check in decision.checks]).decode()
+
+
+def differences(before: Action, after: Action) -> dict[str, Any]:
+    """Return the columns in which two versions of an action differ."""
+    return {
+        name: getattr(after, name)
+        for name in Action.__dataclass_fields__
+        if name not in ("seq", "head") and getattr(before, name) != getattr(after, name)
+    }
+
+
+def same_or_clash(earlier: Action, request_tag: str | None) -> Action:
+    """Return the earlier action of a retried request.
+
+    Raises:
+        Conflict: the same idempotency key came with other content.
+    """
+    if earlier.request_tag == request_tag:
+        return earlier
+    raise Conflict(
+        what="This idempotency key was used before with other content.",
+        why=f"It made action {earlier.action_id}, whose tool, arguments or claims differ from these.",
+        fix="Use a new key for a new request, or send the first request unchanged to collect its answer.",
+        code="idempotency.key_reused",
+        field="idempotency_key",
+    )
+
+
+def request_digest(caller: Caller, path: str, key: str) -> str:
+    """Return the name under which a caller's idempotency key is remembered, per path."""
+    return sha256(f"{caller.id}\n{path}\n{key}".encode()).hexdigest()
+
+
+def resource_tag(world: World, tenant: str, tool: ToolContract | None, args: Mapping[str, Any]) -> str | None:
+    """Return the keyed digest of the resource that a write holds from claim to outcome, None if it holds none."""
+    if tool is None or tool.resource is None:
+        return None
+    try:
+        return world.tags[tenant].tag(tool.resource.value({"args": args}))
+    except SignoffError:
+        return None  # the arguments do not fit the schema either, and are refused for that
+
+
+def _request(caller: Caller, proposal: Proposal, seal: Seal) -> tuple[str | None, str | None]:
+    if proposal.idempotency_key is None:
+        return None, None
+    content = [proposal.tool, proposal.args, proposal.claims, proposal.again]
+    return request_digest(caller, f"/runs/{proposal.run_id}/actions", proposal.idempotency_key), seal.tag(content)
+
+
+async def _run_of(world: World, caller: Caller, run_id: str) -> tuple[Seal, Run]:
+    known = world.runs.get((caller.tenant, run_id))
+    if known is None:
+
+        def body(tx: Transaction) -> tuple[Seal, Run] | None:
+            run = tx.runs.get(run_id)
+            return (world.keyring.seal(tx, run.payload_key), run) if run else None
+
+        known = await world.storage.view(caller.tenant, body)
+        if known is not None:
+            world.remember_run(known)
+    if known is None or known[1].agent_id != caller.id:
+        raise NotFound(
+            what=f"There is no run {run_id[:48]} of yours.",
+            why="No run of this agent has this id.",
+            fix="Begin one with POST /v1/runs and use the run_id it returns.",
+            code="run.unknown",
+        )
+    return known
+
+
+async def _look(world: World, tenant: str, tool: str) -> None:
+    """Make sure the tool's server was asked lately what it offers."""
+    pages = world.shelf.present(tenant)
+    if pages is None:
+        pages = await world.storage.view(tenant, world.shelf.pages)
+    if known := pages.tool(tool):
+        await world.systems.look(known[1].server)

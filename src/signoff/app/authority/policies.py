@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policy as code: publish envelopes and tool contracts as immutable versions, and withdraw them."""
+
+from dataclasses import dataclass
+
+from signoff.app import record
+from signoff.app.action.ending import end_unsent
+from signoff.app.world import World
+from signoff.core.action.lifecycle import AWAITING_PEOPLE, State
+from signoff.core.authority.contract import Contract, load_contract
+from signoff.core.authority.envelope import load_envelope
+from signoff.core.authority.page import Finding, Severity
+from signoff.core.authority.publication import Publication, same_version
+from signoff.core.errors import Malformed, NotFound
+from signoff.core.principal import Caller, require
+from signoff.ports.storage import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published page and what is worth knowing of it."""
+
+    publication: Publication
+    findings: tuple[Finding, ...]
+
+
+async def publish_envelope(world: World, caller: Caller, text: str, file: str = "envelope.yaml") -> Published:
+    """Publish an envelope; the same version again is the same publication.
+
+    Raises:
+        Malformed: code `page.refused`; its findings are in `detail`.
+        Conflict: this version has other content.
+    """
+    require(caller, "author")
+    pages = await world.storage.view(caller.tenant, world.shelf.pages)
+    envelope, findings = load_envelope(text, file, {name: tool for name, (tool, _) in pages.tools.items()})
+    if envelope is None:
+        raise _refused("envelope", findings)
+    return await _publish(
+        world, caller, "envelope", envelope.workflow, envelope.version, envelope.digest, text, findings
+    )
+
+
+async def publish_contract(
+    world: World, caller: Caller, system: str, text: str, file: str = "contract.yaml"
+) -> Published:
+    """Publish a system's tool contracts; the newest version that is not withdrawn counts, for every run at once.
+
+    Raises:
+        Malformed: code `page.refused`; its findings are in `detail`.
+    """
+    require(caller, "author")
+    contract, findings = load_contract(text, file)
+    if contract is None:
+        raise _refused("contract", findings)
+    version = contract.digest.removeprefix("sha256:")[:12]
+    published = await _publish(world, caller, "contract", system, version, contract.digest, text, findings)
+    world.systems.forget(contract.server)
+    return published
+
+
+async def withdraw(world: World, caller: Caller, kind: str, name: str, version: str) -> Publication:
+    """Withdraw a version: it starts no run any more, and whatever waits under it is void."""
+    require(caller, "author")
+
+    def body(tx: Transaction) -> Publication:
+        published = tx.authority.published(kind, name, version)
+        if published is None:
+            raise NotFound(
+                what=f"There is no {kind} {name} {version}.",
+                why="No such version is published.",
+                fix=f"List them with `signoff {kind}s versions {name}`.",
+                code="publication.unknown",
+            )
+        if published.is_withdrawn:
+            return published
+        return record.move(tx, published, "publication.withdrawn", is_withdrawn=True, withdrawn_by=caller.id)
+
+    published = await world.storage.transact(caller.tenant, body, guards=("pages",))
+    if kind == "envelope":
+        await _void_waiting(world, caller.tenant, published.digest)
+    return published
+
+
+async def contracts(world: World, tenant: str) -> list[Contract]:
+    """Return the contracts in force, one a system."""
+    pages = await world.storage.view(tenant, world.shelf.pages)
+    return list({contract.digest: contract for _, contract in pages.tools.values()}.values())
+
+
+async def _publish(
+    world: World, caller: Caller, kind: str, name: str, version: str, digest: str, text: str, findings: list[Finding]
+) -> Published:
+    publication_id = world.mint("env" if kind == "envelope" else "con")
+
+    def body(tx: Transaction) -> Publication:
+        if earlier := tx.authority.published(kind, name, version):
+            return same_version(earlier, digest)
+        row = Publication(tx.tenant, publication_id, 0, "", kind, name, version, digest, caller.id, tx.now, text)
+        return record.begin(tx, row, f"{kind}.published")
+
+    published = await world.storage.transact(caller.tenant, body, guards=("pages",))
+    await world.storage.view(caller.tenant, world.shelf.pages)
+    return Published(published, tuple(findings))
+
+
+async def _void_waiting(world: World, tenant: str, digest: str) -> None:
+    def waiting(tx: Transaction) -> list[str]:
+        found = tx.actions.in_states((*sorted(AWAITING_PEOPLE), State.APPROVED), "", 1000)
+        return [one.action_id for one in found if (run := tx.runs.get(one.run_id)) and run.envelope == digest]
+
+    def void(tx: Transaction, action_id: str) -> None:
+        action = tx.actions.get(action_id)
+        if action and action.state in (*AWAITING_PEOPLE, State.APPROVED):
+            end_unsent(tx, action, State.VOIDED, "version_withdrawn")
+
+    for action_id in await world.storage.view(tenant, waiting):
+        await world.storage.transact(tenant, lambda tx, one=action_id: void(tx, one), guards=(action_id,))  # type: ignore[misc]
+        world.bell.ring(action_id)
+
+
+def _refused(kind: str, findings: list[Finding]) -> Malformed:
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    return Malformed(
+        what=f"The {kind} was not published.",
+        why=f"It has {len(errors)} error(s); the first: {errors[0].what} {errors[0].why}",
+        fix=f"Line {errors[0].line}: {errors[0].fix} `signoff check FILE` shows all at once.",
+        code="page.refused",
+        findings=[str(finding) for finding in findings],
+    )

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequenced, integrated, published: entries get their place in their tenant's tree, and the tree a signed checkpoint.
+
+One integrator works at a time. Entries, tree nodes and checkpoint are written together, and only a recorded
+checkpoint is ever shown or mirrored, so that two integrators could not tell two truths.
+"""
+
+from signoff.app.world import World
+from signoff.ledger import checkpoint
+from signoff.ledger.dsse import PAYLOAD_TYPE, pae
+from signoff.ledger.entry import leaf_hash
+from signoff.ledger.merkle import Frontier
+from signoff.ports.storage import LogHead, Transaction
+
+AT_ONCE = 2000
+
+
+async def integrate(world: World, tenant: str) -> int:
+    """Integrate what is sequenced and publish a checkpoint of it; returns how many entries that were."""
+    origin = world.origin(tenant)
+
+    def body(tx: Transaction) -> LogHead | None:
+        pending = tx.ledger.pending(AT_ONCE)
+        if not pending:
+            return None
+        head = tx.ledger.head()
+        size = head.size if head else 0
+        frontier = Frontier(size, _edge(tx, size))
+        tx.ledger.integrate([(stream, seq, size + nth) for nth, (stream, seq, _) in enumerate(pending)])
+        tx.ledger.add_nodes(frontier.extend(leaf_hash(entry) for _, _, entry in pending))
+        text = checkpoint.body(origin, frontier.size, frontier.root())
+        signature = world.signer.sign("log", text)
+        name, public = signature.key_id.rsplit("+", 1)[0], world.signer.public_keys("log")[signature.key_id]
+        new = LogHead(origin, frontier.size, checkpoint.note(text, name, public, signature.value))
+        tx.ledger.publish(new)
+        return new
+
+    head = await world.storage.transact(tenant, body, guards=("ledger",))
+    if head is None:
+        return 0
+    world.mirror.keep(head.origin, head.size, head.note)
+    return head.size
+
+
+async def sign_receipts(world: World, tenant: str) -> int:
+    """Sign the receipts whose outcomes are committed, in one batch; returns how many."""
+    waiting = await world.storage.view(tenant, lambda tx: tx.receipts.unsigned(256))
+    if not waiting:
+        return 0
+    signatures = world.signer.sign_many("receipt", [pae(PAYLOAD_TYPE, receipt.statement) for receipt in waiting])
+
+    def body(tx: Transaction) -> int:
+        for receipt, signature in zip(waiting, signatures, strict=True):
+            tx.receipts.sign(receipt.receipt_id, signature.key_id, signature.value)
+        return len(waiting)
+
+    return await world.storage.transact(tenant, body)
+
+
+def _edge(tx: Transaction, size: int) -> list[bytes]:
+    """Return the roots of the complete subtrees of a tree of `size`, from left to right."""
+    stored = tx.ledger.nodes()
+    levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
+    return [stored[level, (size >> level + 1) * 2] for level in levels]

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every write of state, with the entry that explains it: the two are written here and nowhere else.
+
+A row is the fold of its stream's entries: the first sets every field that has a value, each later one what changed.
+`signoff ledger verify` folds them again and compares every column.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import Action, check_move
+from signoff.core.authority.halt import Halt
+from signoff.core.authority.publication import Publication
+from signoff.core.principal import Agent, ApiKey, Person
+from signoff.core.run import Run
+from signoff.ledger.entry import encode, leaf_hash
+from signoff.ports.storage import R, SealedPayload, Transaction
+
+IDS: dict[type, str] = {
+    Action: "action_id",
+    Run: "run_id",
+    Person: "person_id",
+    Agent: "agent_id",
+    ApiKey: "key_id",
+    Halt: "halt_id",
+    Publication: "publication_id",
+}
+# The text of a publication is too long for an entry and needs none: its digest is there and is recomputed.
+NOT_FOLDED = frozenset({"tenant", "seq", "head", "text"})
+
+
+def begin(tx: Transaction, row: R, type_: str, payloads: Sequence[SealedPayload] = ()) -> R:
+    """Insert `row` with the first entry of its stream; returns it with `seq` and `head` set."""
+    values = {name: _plain(getattr(row, name)) for name in _FOLDED[type(row)]}
+    values = {name: value for name, value in values.items() if value is not None}
+    row = _append(tx, row, type_, values, {}, {})
+    tx.insert(row)
+    _keep(tx, payloads)
+    if isinstance(row, Action):
+        tx.passed(f"new->{row.state}")
+    return row
+
+
+def move(
+    tx: Transaction,
+    row: R,
+    type_: str,
+    payloads: Sequence[SealedPayload] = (),
+    votes: Sequence[Vote] = (),
+    **changes: Any,
+) -> R:
+    """Change `row` by an entry that names what changed; an action moves only along its table.
+
+    Raises:
+        Conflict: the move is not in the table, or the row moved meanwhile.
+    """
+    if type(row) is Action and "state" in changes:
+        check_move(row.state, changes["state"])
+        tx.passed(f"{row.state}->{changes['state']}")
+    told = {name: _plain(value) for name, value in changes.items() if getattr(row, name) != value}
+    rows = {"votes": [_vote(vote) for vote in votes]} if votes else {}
+    after = _append(tx, row, type_, told, rows, changes)
+    tx.update(row, {**changes, "seq": after.seq, "head": after.head})
+    for vote in votes:
+        tx.actions.add_vote(vote)
+    _keep(tx, payloads)
+    return after
+
+
+def _append(
+    tx: Transaction, row: R, type_: str, told: dict[str, Any], rows: dict[str, Any], changes: dict[str, Any]
+) -> R:
+    stream = getattr(row, IDS[type(row)])
+    seq = row.seq + 1
+    entry: dict[str, Any] = {
+        "v": 1,
+        "type": type_,
+        "tenant": tx.tenant,
+        "stream": stream,
+        "seq": seq,
+        "prev": row.head,
+        "at": tx.now,
+        "set": told,
+    }
+    if rows:
+        entry["rows"] = rows
+    data = encode(entry)
+    tx.ledger.append(stream, seq, tx.now, data)
+    return replace(row, seq=seq, head=leaf_hash(data).hex(), **changes)
+
+
+def _keep(tx: Transaction, payloads: Sequence[SealedPayload]) -> None:
+    for payload in payloads:
+        tx.payloads.add(payload)
+
+
+def _vote(vote: Vote) -> dict[str, Any]:
+    return {
+        name: value for name, value in asdict(vote).items() if value is not None and name not in ("tenant", "action_id")
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def folded_names(kind: type) -> tuple[str, ...]:
+    """Return the columns of a noun that its entries must add up to."""
+    return tuple(field.name for field in fields(kind) if field.name not in NOT_FOLDED)
+
+
+_FOLDED = {kind: folded_names(kind) for kind in IDS}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All timers of a node: everything that becomes due because time has passed, or because a process died.
+
+A wait is a row, not a thread: whatever `tick` finds, it finds again after a restart.
+"""
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from signoff.app import record
+from signoff.app.action.case import found
+from signoff.app.action.ending import end_unsent
+from signoff.app.action.execute import execute, is_ready
+from signoff.app.action.propose import onward
+from signoff.app.action.settle import settle
+from signoff.app.authority.halts import stop_covered
+from signoff.app.integrate import integrate, sign_receipts
+from signoff.app.world import World
+from signoff.core.action.lifecycle import Action, State
+from signoff.core.errors import SignoffError
+from signoff.ports.storage import Lease, Transaction
+
+log = logging.getLogger("signoff.tick")
+AT_ONCE = 200
+
+
+async def tick(world: World, tenant: str) -> None:
+    """Do once whatever is due now: deadlines, look-ups, lost leases, interrupted legs, halts, receipts, checkpoint."""
+    now = world.clock.now()
+    if not world.is_read_only:
+        await stop_covered(world, tenant)
+        await _recover_leases(world, tenant, now)
+        await _act_on_due(world, tenant, now)
+        await _resume(world, tenant)
+    await sign_receipts(world, tenant)
+    await integrate(world, tenant)
+
+
+async def _recover_leases(world: World, tenant: str, now: int) -> None:
+    """Put in doubt what was being sent by a node that no longer holds its lease."""
+    alone = world.node if world.is_alone else None
+    for lease in await world.storage.view(tenant, lambda tx: tx.leases.expired(now, alone)):
+        if lease.node == world.node and world.legs.is_running(lease.action_id):
+            continue
+        await _doubt(world, tenant, lease)
+
+
+async def _doubt(world: World, tenant: str, lease: Lease) -> None:
+    def body(tx: Transaction) -> Action:
+        action = found(tx.actions.get(lease.action_id), lease.action_id)
+        tx.leases.drop(lease.action_id)
+        if action.state is not State.DISPATCHING or action.fence != lease.fence:
+            return action
+        return record.move(
+            tx, action, "action.in_doubt", state=State.IN_DOUBT, reason="lease_lost", doubt_since=tx.now, look_at=tx.now
+        )
+
+    action = await world.storage.transact(tenant, body, guards=(lease.action_id,))
+    log.warning("%s: the node that sent it is gone; it is %s", action.action_id, action.state)
+    world.bell.ring(action.action_id)
+
+
+async def _act_on_due(world: World, tenant: str, now: int) -> None:
+    for action in await world.storage.view(tenant, lambda tx: tx.actions.due(now, AT_ONCE)):
+        if action.state is State.IN_DOUBT:
+            _start(world, action, settle(world, tenant, action.action_id))
+        elif not world.legs.is_running(action.action_id):
+            await _expire(world, tenant, action.action_id)
+
+
+async def _expire(world: World, tenant: str, action_id: str) -> None:
+    def body(tx: Transaction) -> Action:
+        action = found(tx.actions.get(action_id), action_id)
+        is_waiting = action.state in (State.PENDING_APPROVAL, State.APPROVED)
+        if not is_waiting or action.expires_at is None or tx.now < action.expires_at:
+            return action
+        return end_unsent(tx, action, State.EXPIRED, "expired")
+
+    await world.storage.transact(tenant, body, guards=(action_id,))
+    world.bell.ring(action_id)
+
+
+async def _resume(world: World, tenant: str) -> None:
+    """Go on with legs that a crash interrupted, or that waited for a resource."""
+
+    def interrupted(tx: Transaction) -> list[Action]:
+        return tx.actions.in_states((State.PROPOSED, State.APPROVED, State.DISPATCHING), "", AT_ONCE)
+
+    for action in await world.storage.view(tenant, interrupted):
+        if action.is_undecided:
+            _start(world, action, onward(world, action))
+        elif is_ready(action):
+            _start(world, action, execute(world, tenant, action.action_id))
+        elif action.effect != "write" and not world.legs.is_running(action.action_id):
+            await _lose_read(world, tenant, action.action_id)
+
+
+async def _lose_read(world: World, tenant: str, action_id: str) -> None:
+    """Fail a read or egress whose node is gone: a lost answer is `failed`, it knows no doubt."""
+
+    def body(tx: Transaction) -> Action:
+        action = found(tx.actions.get(action_id), action_id)
+        is_lost = action.state is State.DISPATCHING and tx.now >= (action.claimed_at or 0) + (
+            0 if world.is_alone else 15_000_000
+        )
+        if not is_lost:
+            return action
+        return end_unsent(tx, action, State.FAILED, "answer_lost")
+
+    await world.storage.transact(tenant, body, guards=(action_id,))
+    world.bell.ring(action_id)
+
+
+def _start(world: World, action: Action, leg: Coroutine[Any, Any, Action]) -> None:
+    if world.legs.is_running(action.action_id):
+        leg.close()
+        return
+    world.legs.start(action.action_id, _quietly(action, leg))
+
+
+async def _quietly(action: Action, leg: Coroutine[Any, Any, Action]) -> None:
+    try:
+        await leg
+    except SignoffError as error:
+        # It stays as it is and is found again by the next tick.
+        log.warning("%s could not go on: %s", action.action_id, error.code)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Approval binds bytes: who may vote on which digest, and when what is owed has been met.
+
+A vote counts for the current digest only, once a person, while the voter holds the role, and never from the agent or
+the requester. One no is enough. At `now >= expires` a vote is refused, timer or not.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.policy import Duty
+from signoff.core.errors import Conflict, Forbidden, SignoffError
+from signoff.core.principal import Person
+from signoff.core.run import Run
+from signoff.ledger.canonical import canonical, sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's word on one digest; `is_standing` until an edit voids it."""
+
+    tenant: str
+    action_id: str
+    person_id: str
+    digest: str
+    decision: str  # approve | reject
+    role: str  # under which it counted
+    at: int
+    reason: str | None = None  # commitment
+    assurance: str = "api_key"
+
+
+def duties_text(duties: Sequence[Duty]) -> str:
+    """Return the canonical JSON under which duties are kept on an action."""
+    return canonical([asdict(duty) | {"roles": list(duty.roles)} for duty in duties]).decode()
+
+
+def duties_of(action: Action) -> tuple[Duty, ...]:
+    """Return what is owed on an action."""
+    return tuple(Duty(**(item | {"roles": tuple(item["roles"])})) for item in json.loads(action.owed or "[]"))
+
+
+def digest(action: Action, run: Run) -> str:
+    """Return the SHA-256 of the canonical bytes an approval binds (contract, section 3)."""
+    bound: dict[str, Any] = {
+        "type": "signoff.approval/v1",
+        "tenant": action.tenant,
+        "action": action.action_id,
+        "revision": action.revision,
+        "run": action.run_id,
+        "workflow": run.workflow,
+        "envelope": run.envelope,
+        "environment": run.environment,
+        "agent": run.agent_id,
+        "principal": run.principal_id,
+        "tool": action.tool,
+        "tool_contract": action.contract,
+        "args": action.args_effective,
+        "preview": action.preview,
+        "reverses": action.reverses,
+    }
+    return "sha256:" + sha256_hex(canonical(bound))
+
+
+def standing(votes: Iterable[Vote], action: Action, people: dict[str, Person]) -> list[Vote]:
+    """Return the approving votes that count now: current digest, voter active and still holding the role."""
+    counted = []
+    for vote in votes:
+        person = people.get(vote.person_id)
+        if vote.digest == action.digest and vote.decision == "approve" and person and person.is_active:
+            if vote.role in person.roles:
+                counted.append(vote)
+    return counted
+
+
+def is_met(duties: Sequence[Duty], votes: Sequence[Vote], people: dict[str, Person]) -> bool:
+    """Tell whether the standing votes meet every duty; one vote may serve several duties, one person counts once each."""
+    return all(
+        len({vote.person_id for vote in votes if set(people[vote.person_id].roles) & set(duty.roles)}) >= duty.count
+        for duty in duties
+    )
+
+
+def may_vote(
+    action: Action, run: Run, duties: Sequence[Duty], person: Person, votes: Iterable[Vote], shown: str, now: int
+) -> str:
+    """Return the role under which this person's vote on the current digest counts.
+
+    Args:
+        shown: the digest of what the voter saw.
+        now: microseconds since 1970; the deadline itself is too late.
+
+    Raises:
+        Conflict: not waiting, past its deadline, another digest, or a second vote.
+        Forbidden: no role that is owed, or the requester where someone else is owed.
+    """
+    role = may_edit(action, duties, person, shown, now)
+    if any(vote.person_id == person.person_id and vote.digest == action.digest for vote in votes):
+        raise _late("You have voted on this digest already.", "approval.already_voted")
+    requesters = {run.principal_id, run.started_by, action.by}
+    if person.person_id in requesters and all(duty.distinct_from_requester for duty in duties if role in duty.roles):
+        raise Forbidden(
+            what="You cannot approve what was asked in your own name.",
+            why="Separation of duties: the run's principal, and whoever started it, are the requester.",
+            fix="Ask another holder of the role.",
+            code="approval.own_request",
+        )
+    return role
+
+
+def may_edit(action: Action, duties: Sequence[Duty], person: Person, shown: str, now: int) -> str:
+    """Return the role under which this person may decide what waits: vote on it, or edit it.
+
+    Raises:
+        Conflict: not waiting, past its deadline, or another digest than the one shown.
+        Forbidden: the person holds no role that is owed.
+    """
+    if action.state is not State.PENDING_APPROVAL:
+        raise _late(f"The action is {action.state}, so no vote can count.", "approval.not_pending")
+    if action.expires_at is not None and now >= action.expires_at:
+        raise _late("Its deadline has passed.", "approval.expired")
+    if shown != action.digest:
+        raise Conflict(
+            what="This is about something else than what waits now.",
+            why=f"It names digest {shown[:80]!r}; what waits is {action.digest}, revision {action.revision}.",
+            fix="Look at the action again and decide on what you then see.",
+            code="approval.digest_mismatch",
+            field="digest",
+        )
+    roles = sorted({role for duty in duties for role in duty.roles} & set(person.roles))
+    if not roles:
+        owed = ", ".join(sorted({role for duty in duties for role in duty.roles}))
+        raise Forbidden(
+            what="This is not yours to decide.",
+            why=f"An approval is owed from {owed}; you hold none of these roles.",
+            fix="Ask someone who holds one, or an admin to give you the role.",
+            code="approval.role_missing",
+        )
+    return roles[0]
+
+
+def _late(why: str, code: str) -> SignoffError:
+    return Conflict(
+        what="The vote was not counted.", why=why, fix="Read the action again; it says what became of it.", code=code
+    )

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door to durable state: `transact(tenant, body, guards)`, and `view` for reading.
+
+A body is synchronous and deterministic and touches nothing but its `Transaction`; it may be batched with others and
+run again. State and the entry that explains it are written together or not at all.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.halt import Halt
+from signoff.core.authority.publication import Publication
+from signoff.core.principal import Agent, ApiKey, Person
+from signoff.core.run import Run, Tally
+from signoff.ports.vault import WrappedKey
+
+T = TypeVar("T")
+R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPayload:
+    """A value under its run's or subject's key: `sealed` opens to a 32-byte salt and the canonical bytes."""
+
+    owner: str  # the stream it belongs to
+    name: str
+    key_id: str
+    sealed: bytes
+    commitment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The statement of one outcome; the signature follows after the commit."""
+
+    tenant: str
+    receipt_id: str
+    action_id: str
+    leaf: str
+    statement: bytes
+    key_id: str | None = None
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who dispatches an action, under which fence, until when (microseconds since 1970)."""
+
+    action_id: str
+    fence: int
+    node: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """A published checkpoint: the log's size and its signed note."""
+
+    origin: str
+    size: int
+    note: str
+
+
+class Actions(Protocol):
+    """Queries over actions and their votes."""
+
+    def get(self, action_id: str) -> Action | None: ...
+    def by_request(self, request_key: str) -> Action | None: ...
+    def by_approval(self, approval_id: str) -> Action | None: ...
+    def by_content(self, run_id: str, content_tag: str) -> Action | None:
+        """Return the newest write of the run with this content."""
+
+    def on_resource(self, resource: str, besides: str) -> Action | None:
+        """Return another action that is in flight, doubt included, on the resource."""
+
+    def of_run(self, run_id: str) -> list[Action]:
+        """Return a run's actions, oldest first."""
+
+    def in_states(self, states: Sequence[State], after: str, limit: int) -> list[Action]:
+        """Return a page of actions in any of `states`, by id, after `after` ('' for the first page)."""
+
+    def newest(self, before: str | None, limit: int) -> list[Action]:
+        """Return a page of actions, newest first, before `before`."""
+
+    def due(self, now: int, limit: int) -> list[Action]:
+        """Return actions whose deadline or next look-up has come."""
+
+    def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
+        """Return what the run has done, without the action `besides`."""
+
+    def votes(self, action_id: str) -> list[Vote]: ...
+    def add_vote(self, vote: Vote) -> None: ...
+    def count_states(self) -> dict[str, int]: ...
+
+
+class Authority(Protocol):
+    """Queries over who may do what."""
+
+    def person(self, person_id: str) -> Person | None: ...
+    def agent(self, agent_id: str) -> Agent | None: ...
+    def agent_named(self, name: str) -> Agent | None: ...
+    def key(self, key_id: str) -> ApiKey | None: ...
+    def halt(self, halt_id: str) -> Halt | None: ...
+    def halt_by_request(self, request_key: str) -> Halt | None: ...
+    def halts_in_force(self) -> tuple[Halt, ...]: ...
+    def halts(self, before: str | None, limit: int) -> list[Halt]: ...
+    def people(self, after: str, limit: int) -> list[Person]: ...
+    def agents(self, after: str, limit: int) -> list[Agent]: ...
+    def keys_of(self, holder: str) -> list[ApiKey]: ...
+    def publication(self, digest: str) -> Publication | None: ...
+    def published(self, kind: str, name: str, version: str) -> Publication | None: ...
+    def newest_publication(self, kind: str, name: str) -> Publication | None:
+        """Return the newest version that was not withdrawn."""
+
+    def publications(self, kind: str) -> list[Publication]:
+        """Return the newest version of each name that was not withdrawn."""
+
+    def versions(self, kind: str, name: str) -> list[Publication]: ...
+    def withdrawn(self, kind: str) -> list[str]:
+        """Return the digests of withdrawn pages."""
+
+    def pages_mark(self) -> tuple[int, str]:
+        """Return what changes whenever a page is published or withdrawn."""
+
+
+class Runs(Protocol):
+    """Queries over runs."""
+
+    def get(self, run_id: str) -> Run | None: ...
+    def by_request(self, request_key: str) -> Run | None: ...
+    def newest(self, before: str | None, limit: int) -> list[Run]: ...
+
+
+class Ledger(Protocol):
+    """The append-only log of one tenant and what hangs on it."""
+
+    def append(self, stream: str, seq: int, at: int, entry: bytes) -> None: ...
+    def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
+        """Return index (None until integrated) and bytes of a stream's entries, in order."""
+
+    def entry_at(self, index: int) -> bytes | None: ...
+    def locate(self, stream: str, seq: int) -> int | None: ...
+    def pending(self, limit: int) -> list[tuple[str, int, bytes]]:
+        """Return stream, seq and bytes of entries not yet integrated, so that each stream's order is kept."""
+
+    def integrate(self, placed: Sequence[tuple[str, int, int]]) -> None:
+        """Give (stream, seq) its index."""
+
+    def nodes(self) -> Mapping[tuple[int, int], bytes]:
+        """Return a view of the tree's stored nodes by level and index."""
+
+    def add_nodes(self, nodes: Iterable[tuple[int, int, bytes]]) -> None: ...
+    def head(self) -> LogHead | None: ...
+    def head_at(self, size: int) -> LogHead | None: ...
+    def publish(self, head: LogHead) -> None:
+        """Record a checkpoint; unique by origin and size.
+
+        Raises:
+            Conflict: another one of that size is recorded.
+        """
+
+    def heads(self) -> Iterator[LogHead]: ...
+    def last_at(self) -> int:
+        """Return the time of the latest entry (microseconds since 1970), 0 in an empty log."""
+
+    def scan(self) -> Iterator[tuple[int | None, str, int, int, bytes]]:
+        """Yield index, stream, seq, time and bytes of every entry, integrated ones first and in order."""
+
+
+class Receipts(Protocol):
+    """Statements and their signatures."""
+
+    def add(self, receipt: Receipt) -> None: ...
+    def get(self, receipt_id: str) -> Receipt | None: ...
+    def unsigned(self, limit: int) -> list[Receipt]: ...
+    def sign(self, receipt_id: str, key_id: str, signature: bytes) -> None: ...
+    def all(self) -> Iterator[Receipt]: ...
+
+
+class Payloads(Protocol):
+    """Sealed payloads and the wrapped keys that open them."""
+
+    def add(self, payload: SealedPayload) -> None: ...
+    def get(self, owner: str, name: str) -> tuple[str, bytes] | None:
+        """Return key id and sealed bytes."""
+
+    def add_key(self, key: WrappedKey) -> None: ...
+    def key(self, key_id: str) -> WrappedKey | None: ...
+    def all(self) -> Iterator[tuple[str, str, str, bytes]]: ...
+
+
+class Leases(Protocol):
+    """Claims on dispatch; a lease authorises nothing but the record of its own fence."""
+
+    def take(self, lease: Lease) -> None: ...
+    def renew(self, action_id: str, fence: int, until: int) -> bool: ...
+    def drop(self, action_id: str) -> None: ...
+    def expired(self, now: int, dead_node_but: str | None) -> list[Lease]:
+        """Return leases that have run out, and, where one node is alone, those of any other node than `dead_node_but`."""
+
+
+class Transaction(Protocol):
+    """One tenant's rows, as of one instant; it cannot name another tenant."""
+
+    tenant: str
+    now: int
+    actions: Actions
+    runs: Runs
+    authority: Authority
+    ledger: Ledger
+    receipts: Receipts
+    payloads: Payloads
+    leases: Leases
+
+    def insert(self, row: Any) -> None:
+        """Insert a row that authorises, as its first entry says."""
+
+    def update(self, row: Any, changes: Mapping[str, Any]) -> None:
+        """Change columns of `row`, if its `seq` is still the one that was read.
+
+        Raises:
+            Conflict: it moved meanwhile.
+        """
+
+    def rows(self, kind: type[R]) -> Iterator[R]:
+        """Yield every row of a kind, for verification."""
+
+    def passed(self, edge: str) -> None:
+        """Note the edge of a state table that this body crosses; faults are injected by these names."""
+
+
+class Storage(Protocol):
+    """Durable when `transact` returns; a body that raised left nothing behind."""
+
+    async def transact(self, tenant: str, body: Callable[[Transaction], T], guards: Sequence[str] = ()) -> T:
+        """Run `body` in a transaction and return what it returned, after the commit.
+
+        Args:
+            guards: names of what is checked and then acted on; locked first, in one sorted order.
+
+        Raises:
+            Unavailable: the database cannot commit now, or too many bodies wait; nothing was lost.
+        """
+
+    async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
+        """Run a body that only reads, on a consistent snapshot."""
+
+    async def close(self) -> None:
+        """Finish what is queued and release the database."""

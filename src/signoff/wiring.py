@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only file that knows every room: puts a node together from its settings."""
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from signoff.adapters.clock import SystemChance, SystemClock
+from signoff.adapters.connectors.mcp_tool import McpConnector, http, stdio
+from signoff.adapters.ed25519 import Ed25519Signer
+from signoff.adapters.keyfiles import KeyFiles
+from signoff.adapters.mirror import CheckpointMirror
+from signoff.adapters.sql.storage import SqliteStorage, kill_at
+from signoff.adapters.tokens import JwtTokens
+from signoff.adapters.vault import AesGcmVault
+from signoff.app.payloads import Keyring
+from signoff.app.setup import open_tenant
+from signoff.app.systems import Systems
+from signoff.app.tick import tick
+from signoff.app.world import TENANT, World
+from signoff.core.authority.contract import Server
+from signoff.core.errors import Conflict, Malformed, SignoffError
+from signoff.core.ids import mint
+from signoff.ports.connector import Connector
+from signoff.settings import Settings
+
+log = logging.getLogger("signoff.node")
+TICK_S = 0.25
+DRAIN_S = 10.0
+
+
+class DirectoryLock:
+    """One process owns a data directory; the operating system's lock goes with the process."""
+
+    def __init__(self, data: Path) -> None:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = (data / "lock").open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise Conflict(
+                what=f"The data in {data} is in use.",
+                why="Another Signoff process serves it; two would not see each other's work.",
+                fix="Use the running server over HTTP (`signoff --url`), or stop it first.",
+                code="data.in_use",
+            ) from error
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def connect(server: Server) -> Connector:
+    """Return a connector for a contract's server."""
+    if server.kind == "mcp_stdio":
+        return McpConnector(
+            stdio(server.command, {name: os.environ[name] for name in server.env if name in os.environ})
+        )
+    if server.kind == "mcp_http" and server.url:
+        return McpConnector(http(server.url))
+    raise Malformed(
+        what=f"Servers of kind {server.kind} cannot be reached by this version.",
+        why="It has connectors for MCP over stdio and streamable HTTP.",
+        fix="Put an MCP server before the system, or use a later version.",
+        path="server",
+    )
+
+
+@asynccontextmanager
+async def node(settings: Settings) -> AsyncIterator[World]:
+    """Run a node on its data directory, with its timers, until the block ends; then drain.
+
+    The first start of an empty directory creates keys, database and a first admin, whose API key is written to
+    `DATA/admin.key`, readable by its owner only.
+
+    Raises:
+        Conflict: another process owns the directory.
+    """
+    lock = DirectoryLock(settings.data)
+    try:
+        keys = KeyFiles.create_or_open(settings.keys, settings.installation)
+        clock, chance = SystemClock(), SystemChance()
+        failpoint = kill_at(settings.failpoint) if settings.failpoint else None
+        storage = SqliteStorage(settings.database, clock, failpoint=failpoint)
+        clock.advance_floor(await storage.view(TENANT, lambda tx: tx.ledger.last_at()))
+        world = World(
+            storage=storage,
+            clock=clock,
+            chance=chance,
+            signer=Ed25519Signer(keys),
+            tokens=JwtTokens(keys, settings.installation),
+            keyring=Keyring(AesGcmVault(keys), chance, clock),
+            systems=Systems(connect, clock),
+            mirror=CheckpointMirror(settings.mirror_directory),
+            installation=settings.installation,
+            node=mint("nod", clock.now(), chance.bytes(10)),
+            log_keys=keys.verifier_keys(),
+        )
+        ticking: asyncio.Task[None] | None = None
+        try:
+            if (first := await open_tenant(world, TENANT)) is not None:
+                _keep_secret(settings.data / "admin.key", first[1])
+            ticking = asyncio.create_task(_tick_on(world))
+            yield world
+        finally:
+            if ticking is not None:
+                ticking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await ticking
+            await world.legs.drain(DRAIN_S)
+            await world.systems.close()
+            await storage.close()
+    finally:
+        lock.release()
+
+
+async def _tick_on(world: World) -> None:
+    while True:
+        try:
+            await tick(world, TENANT)
+        except SignoffError as error:
+            log.error("a tick failed: %s %s", error.what, error.why)
+        except Exception:
+            log.exception("a tick failed; it is tried again")
+        await asyncio.sleep(TICK_S)
+
+
+def _keep_secret(path: Path, secret: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secret + "\n")
