@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal, NotRequired, TypedDict
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -587,6 +588,11 @@ def short(value: str) -> str:
     return value.rpartition(":")[2][:12]
 
 
+def segment(value: str) -> str:
+    """Return an id or cursor for an address, where it can end neither its path segment nor its query value."""
+    return quote(value, safe="", errors="replace")
+
+
 def usd(micros: int) -> str:
     """Return exact dollars with the thousands grouped: `1,284.3312`."""
     whole, _, places = dollars(micros).partition(".")
@@ -629,6 +635,7 @@ def _environment() -> Environment:
         short=short,
         leaves=_leaves,
         usd=usd,
+        segment=segment,
         path=path,
         bar=_bar,
     )
