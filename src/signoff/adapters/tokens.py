@@ -17,10 +17,8 @@ in base64url. Stored is the SHA-256 of the text; so much chance needs no slow ha
 
 import base64
 import hashlib
-import hmac
 import json
 import re
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -30,7 +28,6 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from signoff.core import ids
 from signoff.core.errors import Malformed, Unauthenticated
 from signoff.ports.identity import TokenClaims
 
@@ -214,38 +211,6 @@ class JwtTokens:
         if made is None:
             made = self._ready[name] = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", **members})
         return made
-
-
-def mint_api_key(key_id: str) -> tuple[str, str]:
-    """Return the text of a new API key, shown once, and its SHA-256 in hexadecimal, which is stored.
-
-    Raises:
-        Malformed: `key_id` is no id of the form `key_<32 hex digits>`.
-    """
-    digits = ids.checked(key_id, "key").removeprefix("key_")
-    text = f"sgk_{digits}_{secrets.token_urlsafe(32)}"
-    return text, hashlib.sha256(text.encode()).hexdigest()
-
-
-def parse_api_key(text: str) -> tuple[str, str]:
-    """Return the id under which an API key's row is found, and the digest to compare with the row's by `same`.
-
-    Raises:
-        Unauthenticated: it has not the form of an API key; the message never repeats it.
-    """
-    match = _API_KEY.fullmatch(text)
-    if match is None:
-        raise Unauthenticated(
-            what="This API key is not accepted.",
-            why="API keys are `sgk_`, 32 hexadecimal digits, `_` and 43 characters.",
-            fix="Send the key as it was shown when it was made, without quotes or line breaks.",
-        )
-    return f"key_{match[1]}", hashlib.sha256(text.encode()).hexdigest()
-
-
-def same(a: str, b: str) -> bool:
-    """Compare two secrets or digests in a time that does not tell where they differ."""
-    return hmac.compare_digest(a.encode(errors="surrogatepass"), b.encode(errors="surrogatepass"))
 
 
 def _check_times(claims: TokenClaims, now: int) -> None:

@@ -5,6 +5,8 @@ One integrator works at a time. Entries, tree nodes and checkpoint are written t
 checkpoint is ever shown or mirrored, so that two integrators could not tell two truths.
 """
 
+import asyncio
+
 from signoff.app.world import World
 from signoff.ledger import checkpoint
 from signoff.ledger.dsse import PAYLOAD_TYPE, pae
@@ -38,7 +40,8 @@ async def integrate(world: World, tenant: str) -> int:
     head = await world.storage.transact(tenant, body, guards=("ledger",))
     if head is None:
         return 0
-    world.mirror.keep(head.origin, head.size, head.note)
+    # It syncs a file, which is no work for the event loop.
+    await asyncio.to_thread(world.mirror.keep, head.origin, head.size, head.note)
     return head.size
 
 

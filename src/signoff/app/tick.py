@@ -27,12 +27,13 @@ AT_ONCE = 200
 
 async def tick(world: World, tenant: str) -> None:
     """Do once whatever is due now: deadlines, look-ups, lost leases, interrupted legs, halts, receipts, checkpoint."""
+    if world.is_read_only:
+        return
     now = world.clock.now()
-    if not world.is_read_only:
-        await stop_covered(world, tenant)
-        await _recover_leases(world, tenant, now)
-        await _act_on_due(world, tenant, now)
-        await _resume(world, tenant)
+    await stop_covered(world, tenant)
+    await _recover_leases(world, tenant, now)
+    await _act_on_due(world, tenant, now)
+    await _resume(world, tenant)
     await sign_receipts(world, tenant)
     await integrate(world, tenant)
 

@@ -4,12 +4,12 @@
 import hmac
 import re
 from collections.abc import Sequence
-from hashlib import sha256
 
 from signoff.app import record
 from signoff.app.world import World
+from signoff.core.api_key import read_key as read_key
+from signoff.core.api_key import write_key
 from signoff.core.errors import Conflict, Malformed, NotFound, Unauthenticated
-from signoff.core.ids import mint
 from signoff.core.principal import Agent, ApiKey, Caller, Person, require
 from signoff.ports.identity import TokenClaims
 from signoff.ports.storage import Transaction
@@ -152,7 +152,7 @@ async def authenticate_key(world: World, tenant: str, key_id: str, secret_digest
     """Return who holds an API key.
 
     Args:
-        secret_digest: SHA-256 of the secret that was shown, lowercase hex.
+        secret_digest: of the key's text that was shown (`read_key`).
 
     Raises:
         Unauthenticated: no such key, another secret, revoked, or its holder is switched off; all said alike.
@@ -219,28 +219,10 @@ def caller_of_token(world: World, token: str) -> Caller:
 
 
 def new_key(world: World, tenant: str, holder: str) -> tuple[ApiKey, str]:
-    """Return the row of a new API key and its secret text, `sgk_<32 hex>_<secret>`."""
-    key_id = mint("key", world.clock.now(), world.chance.bytes(10))
-    secret = world.chance.bytes(32).hex()
-    row = ApiKey(tenant, key_id, 0, "", holder, sha256(secret.encode()).hexdigest(), created_at=world.clock.now())
-    return row, f"sgk_{key_id.removeprefix('key_')}_{secret}"
-
-
-def read_key(text: str) -> tuple[str, str]:
-    """Return key id and the SHA-256 of the secret of an API key's text.
-
-    Raises:
-        Unauthenticated: it has not the shape of one.
-    """
-    match = re.fullmatch(r"sgk_([0-9a-f]{32})_([0-9a-f]{64})", text)
-    if not match:
-        raise Unauthenticated(
-            what="This is no API key.",
-            why="A key begins with sgk_ and has 32 and 64 hexadecimal digits.",
-            fix="Copy the whole key as it was shown when it was issued.",
-            code="unauthenticated.key",
-        )
-    return f"key_{match[1]}", sha256(match[2].encode()).hexdigest()
+    """Return the row of a new API key, and its text."""
+    key_id = world.mint("key")
+    text, digest = write_key(key_id, world.chance.bytes(32))
+    return ApiKey(tenant, key_id, 0, "", holder, digest, created_at=world.clock.now()), text
 
 
 def _named(name: str, what: str) -> str:
