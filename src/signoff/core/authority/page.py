@@ -294,6 +294,8 @@ class _Builder:
                 )
         else:
             key, top.key = top.key, None
+            if node.is_plain and not node.text:  # nothing stands there; the parser places it where it gave up looking
+                node = Node("scalar", key.line, key.column)
             if key.kind != "scalar":
                 return root
             if key.text in top.seen:

@@ -29,6 +29,10 @@ class CannotEvaluate(Misuse):
     code = "rule.cannot_evaluate"
 
 
+class CannotMatch(Exception):
+    """A pattern was not compiled, or a text holds what the engine does not see whole: a NUL or a lone surrogate."""
+
+
 class CannotCompile(Misuse):
     """An expression is no CEL, or uses names it does not have. `line` and `column` (from 1) are within its text."""
 
@@ -66,16 +70,23 @@ class Expression:
         """Return the JSON value of this expression under `names`, such as `{"args": {...}, "key": "..."}`.
 
         Raises:
-            CannotEvaluate: a field is missing, types do not fit, it divides by zero, it costs too much, or what it
-                yields is no JSON value.
+            CannotEvaluate: a field is missing, types do not fit, it divides by zero, it costs too much, a text that it
+                could see holds a NUL, or what it yields is no JSON value.
         """
-        data = {name: value if type(value) in _READ_AS_IT_IS else _readable(value) for name, value in names.items()}
+        data = {
+            root: value if type(value := names[root]) in _READ_AS_IT_IS else _readable(value)
+            for root in self.names.roots
+            if root in names
+        }
         for dotted, shape in self._fields:
             field_value = _fetched(names, dotted)
             if not _SHAPES[shape](field_value):
                 raise self._cannot("a field is missing, or has another type than its schema says")
             data[dotted] = int(field_value) if shape == "int" else field_value
         try:
+            # The engine ends a text at its first NUL: "V1\\0x" would pass for "V1", as a value and as a key.
+            if _has_nul(data):
+                raise self._cannot("a text holds a NUL character, behind which anything could hide")
             found = self._program.eval(data=data)
             is_error = found.type() == cel.Type.ERROR or found.type() == cel.Type.UNKNOWN
             plain = found.plain_value()
@@ -183,11 +194,19 @@ def is_pattern(pattern: str) -> bool:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Tell whether `pattern` occurs in `text`; a pattern or text that cannot be read matches nothing."""
+    """Tell whether `pattern` occurs in `text`.
+
+    Raises:
+        CannotMatch: nobody can tell; "no" would be as wrong as "yes", as it may stand under a `not`.
+    """
     try:
-        return _matcher(pattern).eval(data={"text": text}).plain_value() is True
+        if "\0" not in text:
+            answer = _matcher(pattern).eval(data={"text": text}).plain_value()
+            if answer is True or answer is False:
+                return bool(answer)
     except (RuntimeError, ValueError, TypeError, UnicodeError):
-        return False
+        pass
+    raise CannotMatch
 
 
 @lru_cache(maxsize=1024)
@@ -200,31 +219,10 @@ def _matcher(pattern: str) -> Any:
     return cel.NewEnv(variables={"text": cel.Type.STRING}).compile(f'text.matches("{literal}")')
 
 
-_RESERVED = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "false",
-        "for",
-        "function",
-        "if",
-        "import",
-        "in",
-        "let",
-        "loop",
-        "namespace",
-        "null",
-        "package",
-        "return",
-        "true",
-        "var",
-        "void",
-        "while",
-    ]
-)
+_RESERVED = frozenset((
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
+    "namespace", "null", "package", "return", "true", "var", "void", "while",
+))  # fmt: skip
 _READ_AS_IT_IS = (dict, str, type(None))
 _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "string": lambda value: type(value) is str,
@@ -280,6 +278,20 @@ def _no_has(text: str, names: Names) -> None:
                 before.count("\n") + 1,
                 match.start() - (before.rfind("\n") + 1) + 1,
             )
+
+
+def _has_nul(value: Any) -> bool:
+    kind = type(value)
+    if kind is str:
+        return "\0" in value
+    if kind is dict:
+        for key, item in value.items():  # noqa: SIM110 - a loop is faster than a generator here
+            if (type(key) is str and "\0" in key) or _has_nul(item):
+                return True
+        return False
+    if kind is list or kind is tuple:
+        return any(map(_has_nul, value))
+    return isinstance(value, Mapping) and _has_nul(dict(value))
 
 
 def _readable(value: Any) -> Any:

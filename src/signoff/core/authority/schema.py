@@ -20,7 +20,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from signoff.core.authority.description import ToolDescription
-from signoff.core.authority.rule import is_pattern, matches
+from signoff.core.authority.rule import CannotMatch, is_pattern, matches
 from signoff.core.authority.schema_fast import acceptor
 
 SCHEMA_BYTES_MAX: Final = 256 * 1024
@@ -41,17 +41,19 @@ class CheckedSchema:
         """Return what is wrong with `value`, at most 20 things in the order of their places; nothing if it fits."""
         if self.refusal is not None:
             return [self.refusal]
-        if self.fits is not None and self.fits(value):
-            return []
         spent = _SPENT.set([0])
         found: list[str] = []
         try:
+            if self.fits is not None and self.fits(value):
+                return []
             for error in self.validator.iter_errors(value):
                 found.append(_told(error))
                 if len(found) == PROBLEMS_MAX:
                     break
         except (_TooMuch, RecursionError):
             found.append("$: the schema asks for more steps than a check may take")
+        except CannotMatch:
+            found.append("$: a text holds a NUL or a lone surrogate, which no pattern can see")
         except Unresolvable:
             found.append("$: the schema refers to something that is not in it")
         finally:
