@@ -92,6 +92,14 @@ def read_page(source: str | bytes, file: str) -> tuple[Page | None, list[Finding
         return None, [finding]
     raw = source if isinstance(source, bytes) else source.encode()
     builder = _Builder(file)
+    for match in _REORDERS.finditer(text):
+        builder.find(
+            *_place(text, match.start()),
+            "page.control",
+            f"A character here (U+{ord(match[0]):04X}) changes the order in which text is shown.",
+            "A person would read another page than the machine.",
+            "Remove it.",
+        )
     try:
         root = builder.build(_events(text.removeprefix("\ufeff")))
     except _Stop:
@@ -117,6 +125,16 @@ def digest(raw: bytes) -> str:
 def quoted(text: str) -> str:
     """Return `text` as it may stand in a message: at most 40 characters, control characters made visible."""
     return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+def visible(text: str) -> str:
+    """Return `text` on one line, with what does not print made visible."""
+    return text if text.isprintable() else "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
+
+
+# Text that a person would not see, or would see in another order than the machine reads it.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_REORDERS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 class _Stop(Exception):
@@ -249,6 +267,15 @@ class _Builder:
             elif name == "ScalarEvent":
                 self._plain(event, line, column)
                 style = event.style or ""
+                if hidden := _UNSEEN.search(event.value):
+                    self.find(
+                        line,
+                        column,
+                        "page.control",
+                        f"This text holds a character that is not shown (U+{ord(hidden[0]):04X}).",
+                        "What a person signs must be what the machine reads.",
+                        "Remove the escape; write characters beyond U+FFFF as they are, or as `\\U0001F98A`.",
+                    )
                 root = self._add(stack, Node("scalar", line, column, event.value, style), root)
         return root
 
@@ -353,4 +380,4 @@ def _place(text: str, offset: int) -> tuple[int, int]:
 
 
 def _error(file: str, line: int, column: int, code: str, what: str, why: str, fix: str) -> Finding:
-    return Finding(file, max(line, 1), max(column, 1), Severity.ERROR, code, what, why, fix)
+    return Finding(file, max(line, 1), max(column, 1), Severity.ERROR, code, visible(what), visible(why), visible(fix))

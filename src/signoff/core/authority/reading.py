@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import TypeVar, overload
 
-from signoff.core.authority.page import FINDINGS_MAX, Finding, Node, Page, Severity, quoted
+from signoff.core.authority.page import FINDINGS_MAX, Finding, Node, Page, Severity, quoted, visible
 from signoff.core.authority.rule import CannotCompile, Expression, Names, compile_expression
 from signoff.core.errors import Malformed
 from signoff.core.money import MICROS, dollars, usd_micros
@@ -58,7 +58,9 @@ class Reader:
         # Warnings give way, so that a page drowned in them still shows why it does not load.
         if len(self.findings) >= FINDINGS_MAX and (severity is Severity.WARNING or self.has_errors):
             return
-        self.findings.append(Finding(self.page.file, line, column, severity, code, what, why, fix))
+        self.findings.append(
+            Finding(self.page.file, line, column, severity, code, visible(what), visible(why), visible(fix))
+        )
 
     def wrong(self, at: Node, where: str, wanted: str, fix: str) -> None:
         """Find a value of the wrong type."""

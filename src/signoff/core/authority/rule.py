@@ -346,7 +346,7 @@ def _is_json(value: Any, depth: int = 0) -> bool:
 def _refused(text: str, error: str, names: Names) -> CannotCompile:
     """Return the engine's first complaint as ours, with the place inside the text."""
     match = _POSITION.search(error)
-    line, column, problem = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, "it cannot be parsed")
+    line, column, problem = (int(match[1]), int(match[2]), match[3]) if match else (1, 1, "It cannot be parsed")
     if "recursion" in error:
         return CannotCompile(
             f"`{text[:120]}` does not compile.",
