@@ -189,6 +189,7 @@ class _Run:
                         and plain(map(kind_of, values[3].values()))
                         and values[0] >= 0
                         and values[4]
+                        and values[5]
                         and values[6]
                         and values[7] == 1
                         and data.isascii()
