@@ -29,19 +29,13 @@ _BY_CONTENT = ACTIONS.query(
 _ON_RESOURCE = ACTIONS.query(
     _a.resource == param("resource"),
     _a.action_id != param("besides"),
-    _a.state.in_(["dispatching", "in_doubt", "needs_person"]),
+    t.BUSY,
     most=True,
 )
 _OF_RUN = ACTIONS.query(_a.run_id == param("run"), order=_a.action_id)
 _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
-_DUE = ACTIONS.query(
-    or_(
-        _a.state.in_(["pending_approval", "approved"]) & (_a.expires_at <= param("now")),
-        (_a.state == "in_doubt") & (_a.look_at <= param("now")),
-    ),
-    order=_a.action_id,
-    most=True,
-)
+_EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
+_TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
 _CONCLUDED = sorted(str(state) for state in CONCLUDED)
 _WAITING = _a.state.in_(["pending_approval", "held"])
 _TALLY = Statement(
@@ -67,13 +61,18 @@ _VOTES = VOTES.query(_v.action_id == param("action"), order=_v.at)
 _RUN = RUNS.query(t.runs.c.run_id == param("id"))
 _RUN_BY_REQUEST = RUNS.query(t.runs.c.request_key == param("key"))
 _RUNS = RUNS.query(t.runs.c.run_id < param("before"), order=t.runs.c.run_id.desc(), most=True)
+OPEN = frozenset(State) - CONCLUDED | {State.REVERSING}
 LAST_ID = "~"  # sorts after every id
 
 
 @cache
 def _in_states(states: tuple[State, ...]) -> Statement:
     return ACTIONS.query(
-        _a.state.in_([str(state) for state in states]), _a.action_id > param("after"), order=_a.action_id, most=True
+        *((t.OPEN,) if OPEN.issuperset(states) else ()),
+        _a.state.in_([str(state) for state in states]),
+        _a.action_id > param("after"),
+        order=_a.action_id,
+        most=True,
     )
 
 
@@ -111,7 +110,8 @@ class SqlActions:
         return ACTIONS.all(self._connection, _NEWEST, tenant=self._tenant, before=before or LAST_ID, most=limit)
 
     def due(self, now: int, limit: int) -> list[Action]:
-        return ACTIONS.all(self._connection, _DUE, tenant=self._tenant, now=now, most=limit)
+        late = ACTIONS.all(self._connection, _EXPIRED, tenant=self._tenant, now=now, most=limit)
+        return late + ACTIONS.all(self._connection, _TO_LOOK, tenant=self._tenant, now=now, most=limit)
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
         given = {"tenant": self._tenant, "run": run_id, "tag": content_tag, "besides": besides, "now": self._now}

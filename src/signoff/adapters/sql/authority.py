@@ -23,12 +23,8 @@ _in_force = HALTS.query(t.halts.c.is_lifted == 0, order=t.halts.c.halt_id)
 _halts = HALTS.query(t.halts.c.halt_id < param("before"), order=t.halts.c.halt_id.desc(), most=True)
 _p = t.publications.c
 _publication = PUBLICATIONS.query(_p.digest == param("digest"), order=_p.publication_id.desc(), most=True)
-_published = PUBLICATIONS.query(
-    _p.kind == param("kind"), _p.name == param("name"), _p.version == param("version")
-)
-_versions = PUBLICATIONS.query(
-    _p.kind == param("kind"), _p.name == param("name"), order=_p.publication_id.desc()
-)
+_published = PUBLICATIONS.query(_p.kind == param("kind"), _p.name == param("name"), _p.version == param("version"))
+_versions = PUBLICATIONS.query(_p.kind == param("kind"), _p.name == param("name"), order=_p.publication_id.desc())
 _newest = PUBLICATIONS.query(
     _p.kind == param("kind"),
     _p.name == param("name"),

@@ -36,22 +36,17 @@ _PLACE = Statement(
     .where(_mine, _e.stream == param("of"), _e.seq == param("nth"), _e.idx.is_(None))
     .values(idx=param("new_index"))
 )
-_SCAN = Statement(
-    select(_e.idx, _e.stream, _e.seq, _e.at, _e.entry)
-    .where(_mine)
-    .order_by(_e.idx.is_(None), _e.idx, _e.at, _e.stream, _e.seq)
-)
-_LAST = Statement(select(func.coalesce(func.max(_e.at), 0)).where(_mine))
+_ENTRY = select(_e.idx, _e.stream, _e.seq, _e.at, _e.entry)
+_SCAN = Statement(_ENTRY.where(_mine, _e.idx.isnot(None)).order_by(_e.idx))
+_SCAN_PENDING = Statement(_ENTRY.where(_mine, _e.idx.is_(None)).order_by(_e.at, _e.stream, _e.seq))
+_LAST = Statement(select(_e.at).where(_mine, _e.idx.isnot(None)).order_by(_e.idx.desc()).limit(1))
+_LAST_PENDING = Statement(select(func.max(_e.at)).where(_mine, _e.idx.is_(None)))
 _n = t.nodes.c
 _NODE = Statement(
-    select(_n.hash).where(
-        _n.tenant == param("tenant"), _n.level == param("level"), _n.position == param("index")
-    )
+    select(_n.hash).where(_n.tenant == param("tenant"), _n.level == param("level"), _n.position == param("index"))
 )
 _NODES_ADD = Statement(
-    insert(t.nodes).values(
-        tenant=param("tenant"), level=param("level"), position=param("index"), hash=param("hash")
-    )
+    insert(t.nodes).values(tenant=param("tenant"), level=param("level"), position=param("index"), hash=param("hash"))
 )
 _c = t.checkpoints.c
 _HEADS = select(_c.origin, _c.size, _c.note).where(_c.tenant == param("tenant"))
@@ -124,11 +119,12 @@ class SqlLedger:
             yield LogHead(*row)
 
     def last_at(self) -> int:
-        found: int = self._connection.run(_LAST, {"tenant": self._tenant}).fetchone()[0]
-        return found
+        rows = [self._connection.run(last, {"tenant": self._tenant}).fetchone() for last in (_LAST, _LAST_PENDING)]
+        return max(row[0] or 0 for row in rows if row) if any(rows) else 0
 
     def scan(self) -> Iterator[tuple[int | None, str, int, int, bytes]]:
-        yield from self._connection.run(_SCAN, {"tenant": self._tenant})
+        for part in (_SCAN, _SCAN_PENDING):
+            yield from self._connection.run(part, {"tenant": self._tenant})
 
 
 class _Nodes(Mapping[tuple[int, int], bytes]):
@@ -161,9 +157,7 @@ _GET = Statement(
 )
 _ALL = Statement(select(_p.owner, _p.name, _p.key_id, _p.sealed).where(_p.tenant == param("tenant")))
 _k = t.payload_keys.c
-_ADD_KEY = Statement(
-    insert(t.payload_keys).values({column.name: param(column.name) for column in t.payload_keys.c})
-)
+_ADD_KEY = Statement(insert(t.payload_keys).values({column.name: param(column.name) for column in t.payload_keys.c}))
 _KEY = Statement(
     select(_k.key_id, _k.master_id, _k.sealed).where(_k.tenant == param("tenant"), _k.key_id == param("id"))
 )

@@ -63,9 +63,7 @@ class Noun(Generic[N]):
             clause = update(self.table).where(
                 *(c[key] == param(f"key_{key}") for key in self._key), c.seq == param("was")
             )
-            statement = self._updates[names] = Statement(
-                clause.values({name: param(f"new_{name}") for name in names})
-            )
+            statement = self._updates[names] = Statement(clause.values({name: param(f"new_{name}") for name in names}))
         given = {f"new_{name}": _column(value) for name, value in changes.items()}
         given |= {f"key_{key}": getattr(noun, key) for key in self._key}
         given["was"] = noun.seq  # type: ignore[attr-defined]

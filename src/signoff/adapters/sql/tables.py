@@ -10,7 +10,18 @@ import typing
 from dataclasses import MISSING, fields
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    literal_column,
+)
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
@@ -133,13 +144,20 @@ Index(
     sqlite_where=actions.c.request_key.isnot(None),
     unique=True,
 )
-_waiting = actions.c.state.in_(
-    ["proposed", "held", "pending_approval", "approved", "dispatching", "in_doubt", "needs_person", "reversing"]
+# An engine uses a partial index only where the query repeats its condition to the letter, so each has one spelling.
+OPEN: ColumnElement[bool] = literal_column(
+    "state IN ('proposed', 'held', 'pending_approval', 'approved',"
+    " 'dispatching', 'in_doubt', 'needs_person', 'reversing')"
 )
-Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=_waiting)
+EXPIRING: ColumnElement[bool] = literal_column("state IN ('pending_approval', 'approved')")
+BUSY: ColumnElement[bool] = literal_column(
+    "resource IS NOT NULL AND state IN ('dispatching', 'in_doubt', 'needs_person')"
+)
+Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=OPEN)
+Index("actions_expiring", actions.c.tenant, actions.c.expires_at, sqlite_where=EXPIRING)
+Index("actions_look", actions.c.tenant, actions.c.look_at, sqlite_where=actions.c.look_at.isnot(None))
 Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=actions.c.approval_id.isnot(None))
-_busy = actions.c.resource.isnot(None) & actions.c.state.in_(["dispatching", "in_doubt", "needs_person"])
-Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=_busy)
+Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
 Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)
 Index("halts_active", halts.c.tenant, halts.c.is_lifted)
@@ -156,5 +174,6 @@ Index(
 )
 Index("entries_idx", entries.c.tenant, entries.c.idx, sqlite_where=entries.c.idx.isnot(None), unique=True)
 Index("entries_pending", entries.c.tenant, entries.c.at, sqlite_where=entries.c.idx.is_(None))
+Index("checkpoints_size", checkpoints.c.tenant, checkpoints.c.size)
 Index("receipts_unsigned", receipts.c.tenant, receipts.c.receipt_id, sqlite_where=receipts.c.signature.is_(None))
 Index("leases_until", leases.c.tenant, leases.c.until)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real node for timings: real database, keys, ledger and receipts; only the governed system answers at once.
+
+What is timed is Signoff's own share of a governed write, so the system behind the connector is a dictionary in this
+process. Everything else is what a deployment runs.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from signoff import wiring
+from signoff.app.authority import people, policies
+from signoff.app.authority.people import caller_of_token
+from signoff.app.world import World
+from signoff.core.action.doubt import Answer, Answered
+from signoff.core.authority.contract import Server, ToolDescription, schema_digest
+from signoff.core.principal import Caller
+from signoff.ports.connector import Call
+from signoff.settings import Settings
+
+NOTE = ToolDescription(
+    name="book.note",
+    description="Write a note about a customer.",
+    input_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["customer", "text", "idempotency_key"],
+        "properties": {
+            "customer": {"type": "string"},
+            "text": {"type": "string"},
+            "amount_cents": {"type": "integer"},
+            "idempotency_key": {"type": "string"},
+        },
+    },
+    output_schema={"type": "object", "required": ["note_id"], "properties": {"note_id": {"type": "string"}}},
+)
+CONTRACT = f"""\
+format: 1
+server: {{mcp: {{command: ["none"]}}}}
+tools:
+  book.note:
+    effect: write
+    risk: B
+    reversibility: manual
+    reversal_note: delete the note by hand
+    schema_digest: {schema_digest(NOTE)}
+    idempotency: {{argument: idempotency_key, keeps: 30d}}
+    cost: {{usd: 0.0001}}
+    timeout: 10s
+"""
+ENVELOPE = """\
+version: 1
+workflow: "notes"
+mode: autonomous
+budgets:
+  max_tool_calls: 100000
+  hard_cost_cap_usd: 1000
+permissions:
+  allowed_tools: ["book.note"]
+  write_actions_require_approval: false
+  approval_roles: ["Clerk"]
+loops: {max_identical_calls: 3, max_denials: 3, max_steps: 100000, max_run_seconds: 86400}
+"""
+
+
+class Book:
+    """A system that does its work at once."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
+
+    async def describe(self) -> Mapping[str, ToolDescription]:
+        return {NOTE.name: NOTE}
+
+    async def read(self, call: Call) -> Answer:
+        return Answered({})
+
+    async def execute(self, call: Call) -> Answer:
+        note = self.notes.setdefault(call.args["idempotency_key"], f"N-{len(self.notes)}")
+        return Answered({"note_id": note})
+
+    async def close(self) -> None:
+        return None
+
+
+@asynccontextmanager
+async def bench_node(folder: Path | None = None) -> AsyncIterator[tuple[World, Caller, Caller, str, Book]]:
+    """Run a node; yields world, admin, agent (by a token), that token, and the system behind."""
+    with tempfile.TemporaryDirectory() as made:
+        data = (folder or Path(made)) / "data"
+        async with wiring.node(Settings(data=data)) as world:
+            book = Book()
+            server = Server("mcp_stdio", ("none",))
+            world.systems._connectors[server] = book
+            admin = await people.authenticate_key(world, "default", *people.read_key((data / "admin.key").read_text().strip()))
+            await policies.publish_contract(world, admin, "book", CONTRACT)
+            await policies.publish_envelope(world, admin, ENVELOPE)
+            await people.add_person(world, admin, "Clerk", "", ["Clerk"])
+            agent, _ = await people.add_agent(world, admin, "bench")
+            token, _ = await people.mint_token(world, admin, agent.agent_id)
+            yield world, admin, caller_of_token(world, token), token, book
