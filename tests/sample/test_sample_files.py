@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signoff.core.authority.contract import load_contract
-from signoff.core.authority.description import ToolDescription
+from signoff.core.authority.description import ToolDescription, schema_digest
 from signoff_sample.__main__ import main
 from signoff_sample.erp.audit import audit
 from signoff_sample.erp.tools import TOOLS
@@ -92,3 +92,13 @@ def test_misuse_is_told_in_a_sentence_without_a_traceback(
         err = capsys.readouterr().err
         assert word in err and "Traceback" not in err
     assert not (tmp_path / "none.db").exists()
+
+
+
+def test_the_contract_pins_every_tool_as_it_is_now() -> None:
+    """A changed schema or description needs a new pin, looked at by a person, in the same change."""
+    contract, _ = load_contract(CONTRACT.read_bytes(), "contract.yaml")
+    assert contract is not None
+    for name, tool in TOOLS.items():
+        described = ToolDescription(tool.name, tool.description, tool.input_schema, tool.output_schema)
+        assert contract.tools[name].schema_digest == schema_digest(described), name
