@@ -186,7 +186,7 @@ def _life_s(expires: object, date: str | None) -> float:
     try:
         ends = datetime.fromisoformat(expires) if isinstance(expires, str) else None
         now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return max(1.0, (ends - now).total_seconds()) if ends else TOKEN_LIFE_S
+        return max(0.0, (ends - now).total_seconds()) if ends else TOKEN_LIFE_S
     except (TypeError, ValueError):
         return TOKEN_LIFE_S
 

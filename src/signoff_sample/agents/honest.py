@@ -88,7 +88,7 @@ def read_invoice(text: str) -> Invoice:
     kinds = [kind for kind in _AMOUNTS if kind in fields]
     if len(kinds) != 1:
         raise Unreadable(
-            "it says neither INVOICE nor CREDIT NOTE" if not kinds else "it is an invoice and a credit note"
+            "it says neither INVOICE nor CREDIT NOTE" if not kinds else "it is both an invoice and a credit note"
         )
     kind = kinds[0]
     currency = _field(fields, "Currency")
