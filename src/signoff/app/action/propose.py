@@ -5,6 +5,7 @@ Admitted and recorded in one transaction; then, outside of any, the preview is g
 With nothing to gather, admit, decide and claim are one body, so that an allowed write costs two commits in all.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -44,10 +45,13 @@ def ids_for_action(world: World) -> Ids:
     return Ids(world.mint("act"), world.mint("apr"), world.mint("rcp"), world.chance.bytes(16).hex())
 
 
-async def propose(world: World, caller: Caller, proposal: Proposal) -> Action:
+async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: float | None = None) -> Action:
     """Take a proposal as far as it can go without a human, and return the action.
 
     The work goes on when the caller hangs up; the same idempotency key, or the same write, collects it.
+
+    Args:
+        wait_s: how long to wait for the outcome once it is recorded; None as long as it takes.
 
     Raises:
         NotFound: the run is not this agent's.
@@ -107,7 +111,10 @@ async def propose(world: World, caller: Caller, proposal: Proposal) -> Action:
 
     action, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
     if is_new:
-        action = await world.legs.start(action.action_id, onward(world, action, minted, proposal.args))
+        leg = world.legs.start(action.action_id, onward(world, action, minted, proposal.args))
+        # `wait`, unlike `await`, leaves the leg alone when the caller is cancelled.
+        done, _ = await asyncio.wait({leg}, timeout=wait_s)
+        action = leg.result() if done else action
     return action
 
 

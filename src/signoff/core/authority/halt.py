@@ -63,7 +63,7 @@ def read_scope(text: str) -> tuple[Scope, str]:
         Malformed: it is none of these.
     """
     kind, _, target = text.partition(":")
-    if kind in Scope and bool(target) == (kind != Scope.TENANT):
+    if kind in tuple(Scope) and bool(target) == (kind != Scope.TENANT):
         return Scope(kind), target
     raise Malformed(
         what=f"{text[:60]!r} is no scope of a halt.",

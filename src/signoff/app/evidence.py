@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log for those who audit it: published checkpoints, entries byte for byte, and proofs; and a node's vital signs.
+
+Only a recorded checkpoint is ever shown, and proofs are for its size or a smaller one (RFC 9162, section 2.1).
+"""
+
+from dataclasses import dataclass
+
+from signoff.app.action.documents import Document, when
+from signoff.app.world import World
+from signoff.core.action.lifecycle import State
+from signoff.core.errors import Malformed, NotFound, Unavailable
+from signoff.core.principal import Caller, require
+from signoff.ledger import merkle
+from signoff.ledger.checkpoint import parse
+from signoff.ports.storage import LogHead, Transaction
+
+DUE_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a look at the database tells of a tenant's health; lag in seconds."""
+
+    states: dict[str, int]
+    pending: int
+    halts: int
+    ledger_size: int
+    lag_s: float
+    unsigned: int
+
+
+def require_auditor(caller: Caller) -> None:
+    """Refuse whoever may not look into the log.
+
+    Raises:
+        Forbidden: neither auditor, operator nor admin.
+    """
+    require(caller, "auditor", "operator")
+
+
+async def checkpoint(world: World, caller: Caller, size: int | None = None) -> LogHead:
+    """Return the last published checkpoint, or that of a size.
+
+    Raises:
+        Unavailable: none is published yet.
+        NotFound: none of that size was published.
+    """
+    require_auditor(caller)
+
+    def body(tx: Transaction) -> LogHead:
+        if size is None:
+            return _head(tx)
+        found = tx.ledger.head_at(size)
+        if found is None:
+            raise NotFound(
+                what=f"No checkpoint of size {size} was published.",
+                why="Entries are integrated in batches, and each batch has one checkpoint.",
+                fix="Ask for the last one, and prove its consistency with the one you kept.",
+                code="ledger.no_checkpoint",
+            )
+        return found
+
+    return await world.storage.view(caller.tenant, body)
+
+
+async def entries(world: World, caller: Caller, first: int, limit: int) -> tuple[list[Document], int | None]:
+    """Return integrated entries from index `first` on, and the index of the next page."""
+    require_auditor(caller)
+
+    def body(tx: Transaction) -> tuple[list[Document], int | None]:
+        head = tx.ledger.head()
+        size = head.size if head else 0
+        lines = []
+        for index in range(first, min(size, first + limit)):
+            data = tx.ledger.entry_at(index)
+            if data is not None:
+                lines.append({"index": index, "leaf": merkle.leaf_hash(data).hex(), "entry": data.decode()})
+        return lines, first + limit if first + limit < size else None
+
+    return await world.storage.view(caller.tenant, body)
+
+
+async def inclusion(world: World, caller: Caller, index: int, size: int | None) -> Document:
+    """Return the proof that entry `index` lies in the tree of `size`, by default the last published.
+
+    Raises:
+        Malformed: there is no such entry at that size, or the log has not that size yet.
+    """
+    require_auditor(caller)
+
+    def body(tx: Transaction) -> Document:
+        head = _head(tx)
+        of = head.size if size is None else size
+        if not 0 <= index < of <= head.size:
+            raise _out_of_range("index" if of <= head.size else "size", head.size)
+        nodes = tx.ledger.nodes()
+        hashes = merkle.inclusion_proof(index, of, lambda level, at: nodes[level, at])
+        return {"index": index, "size": of, "leaf": nodes[0, index].hex(), "hashes": [one.hex() for one in hashes]}
+
+    return await world.storage.view(caller.tenant, body)
+
+
+async def consistency(world: World, caller: Caller, first: int, second: int | None) -> Document:
+    """Return the proof that the tree of size `first` is the beginning of that of size `second`.
+
+    Raises:
+        Malformed: the sizes are not in order, or the log has not reached the second yet.
+    """
+    require_auditor(caller)
+
+    def body(tx: Transaction) -> Document:
+        head = _head(tx)
+        of = head.size if second is None else second
+        if not 0 <= first <= of <= head.size:
+            raise _out_of_range("first" if of <= head.size else "second", head.size)
+        nodes = tx.ledger.nodes()
+        hashes = merkle.consistency_proof(first, of, lambda level, at: nodes[level, at])
+        return {"first": first, "second": of, "hashes": [one.hex() for one in hashes]}
+
+    return await world.storage.view(caller.tenant, body)
+
+
+async def head_shown(world: World, tenant: str) -> Document | None:
+    """Return what people are shown of the last checkpoint; its time is that of the last entry it covers."""
+
+    def body(tx: Transaction) -> Document | None:
+        head = tx.ledger.head()
+        if head is None:
+            return None
+        root = parse(head.note).root.hex()
+        return {"origin": head.origin, "size": head.size, "root": root, "at": when(tx.ledger.last_at())}
+
+    return await world.storage.view(tenant, body)
+
+
+async def vitals(world: World, tenant: str) -> Vitals:
+    """Return a tenant's vital signs. The lag is how long the most overdue timer has been due."""
+
+    def body(tx: Transaction) -> Vitals:
+        states = tx.actions.count_states()
+        head = tx.ledger.head()
+        due = [
+            at
+            for action in tx.actions.due(tx.now, DUE_MAX)
+            if (at := action.look_at if action.state is State.IN_DOUBT else action.expires_at) is not None
+        ]
+        return Vitals(
+            states=states,
+            pending=states.get(State.PENDING_APPROVAL, 0) + states.get(State.HELD, 0),
+            halts=len(tx.authority.halts_in_force()),
+            ledger_size=head.size if head else 0,
+            lag_s=max(0, tx.now - min(due)) / 1_000_000 if due else 0.0,
+            unsigned=len(tx.receipts.unsigned(DUE_MAX)),
+        )
+
+    return await world.storage.view(tenant, body)
+
+
+def _head(tx: Transaction) -> LogHead:
+    head = tx.ledger.head()
+    if head is None:
+        raise Unavailable(
+            what="There is no checkpoint yet.",
+            why="The first entries are not integrated.",
+            fix="Ask again in a second.",
+            code="ledger.no_checkpoint",
+            retry_after_s=1,
+        )
+    return head
+
+
+def _out_of_range(path: str, size: int) -> Malformed:
+    return Malformed(
+        what="There is no such proof.",
+        why=f"`{path}` lies outside the log, whose published size is {size}.",
+        fix="Count entries from 0, and name sizes up to the published one, the smaller first.",
+        code="ledger.out_of_range",
+        path=path,
+    )
