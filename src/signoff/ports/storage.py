@@ -199,7 +199,36 @@ class Leases(Protocol):
     def renew(self, action_id: str, fence: int, until: int) -> bool: ...
     def drop(self, action_id: str) -> None: ...
     def expired(self, now: int, dead_node_but: str | None) -> list[Lease]:
-        """Return leases that have run out, and, where one node is alone, those of any other node than `dead_node_but`."""
+        """Return leases that have run out; where one node is alone, also those of nodes other than `dead_node_but`."""
+
+
+class Stored(Protocol):
+    """Rows exactly as they are stored, for verification: nothing is read into nouns, so that nothing is overlooked.
+
+    Every method raises Corrupt, with the table in its detail, where the engine cannot read what is there.
+    """
+
+    def columns(self, table: str) -> tuple[str, ...]: ...
+    def count(self, table: str) -> int: ...
+    def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the tenant's rows in the order of their key, one at a time."""
+
+    def find(self, table: str, key: str) -> tuple[Any, ...] | None:
+        """Return the row whose key, after the tenant, begins with `key`."""
+
+    def entries(self) -> Iterator[tuple[str, int, int, int | None, bytes, bytes | None]]:
+        """Yield stream, seq, time, index and bytes of every entry by stream and seq, each with the leaf that the
+        tree holds at its index."""
+
+    def nodes(self, level: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield level, position and hash of a level's stored nodes, from left to right."""
+
+    def node_levels(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest level of which a node is stored."""
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Return table and fault of whatever is wrong with the database itself: tables, indexes, triggers that are not
+        those of this version, and what the engine's own check finds."""
 
 
 class Transaction(Protocol):
@@ -214,6 +243,7 @@ class Transaction(Protocol):
     receipts: Receipts
     payloads: Payloads
     leases: Leases
+    stored: Stored
 
     def insert(self, row: Any) -> None:
         """Insert a row that authorises, as its first entry says."""
@@ -224,9 +254,6 @@ class Transaction(Protocol):
         Raises:
             Conflict: it moved meanwhile.
         """
-
-    def rows(self, kind: type[R]) -> Iterator[R]:
-        """Yield every row of a kind, for verification."""
 
     def passed(self, edge: str) -> None:
         """Note the edge of a state table that this body crosses; faults are injected by these names."""

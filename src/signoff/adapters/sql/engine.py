@@ -6,7 +6,7 @@ three times faster than executing them through SQLAlchemy (`docs/adr/0005`).
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,10 @@ class Connection:
         """Execute a compiled statement."""
         return self.execute(statement.text, statement.arguments(given))
 
+    def run_all(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Execute a compiled statement once for each row of parameters."""
+        self._db.executemany(statement.text, [statement.arguments(row) for row in rows])
+
     def begin(self, *, to_write: bool) -> None:
         self.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
 
@@ -112,6 +116,16 @@ def create_or_check(path: Path) -> None:
         ) from error
 
 
+def schema() -> dict[str, str]:
+    """Return the text that makes each table and index, by name, in the order in which they are made."""
+    made = {}
+    for table in metadata.sorted_tables:
+        made[table.name] = f"{str(CreateTable(table).compile(dialect=_DIALECT)).strip()} STRICT, WITHOUT ROWID"
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            made[str(index.name)] = str(CreateIndex(index).compile(dialect=_DIALECT))
+    return made
+
+
 def _create_or_check(path: Path) -> None:
     connection = Connection(str(path))
     try:
@@ -125,10 +139,8 @@ def _create_or_check(path: Path) -> None:
             )
         if found == 0:
             connection.begin(to_write=True)
-            for table in metadata.sorted_tables:
-                connection.execute(str(CreateTable(table).compile(dialect=_DIALECT)) + " STRICT, WITHOUT ROWID")
-                for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                    connection.execute(str(CreateIndex(index).compile(dialect=_DIALECT)))
+            for text in schema().values():
+                connection.execute(text)
             _tell_planner(connection)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.commit()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,10 @@ from signoff.adapters.sql.authority import SqlAuthority
 from signoff.adapters.sql.engine import Connection, create_or_check, is_engine_error
 from signoff.adapters.sql.ledger import SqlLedger, SqlPayloads
 from signoff.adapters.sql.nouns import NOUNS
+from signoff.adapters.sql.stored import SqlStored
 from signoff.core.errors import Conflict, Unavailable
 from signoff.ports.clock import Clock
-from signoff.ports.storage import R, Storage, Transaction
+from signoff.ports.storage import Storage, Transaction
 
 T = TypeVar("T")
 BATCH_MAX = 64
@@ -45,6 +46,7 @@ class SqlTransaction:
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
         self.leases = SqlLeases(connection, tenant)
+        self.stored = SqlStored(connection, tenant)
 
     def insert(self, row: Any) -> None:
         NOUNS[type(row)].insert(self._connection, self._own(row))
@@ -57,11 +59,6 @@ class SqlTransaction:
                 fix="Read it again and decide anew.",
                 code="storage.moved",
             )
-
-    def rows(self, kind: type[R]) -> Iterator[R]:
-        noun = NOUNS[kind]
-        key = next(column for column in noun.table.primary_key if column.name != "tenant")
-        yield from cast("list[R]", noun.all(self._connection, noun.query(order=key), tenant=self.tenant))
 
     def passed(self, edge: str) -> None:
         self.edges.append(edge)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows exactly as they lie in the database, for verification: no row becomes a noun, so that no column is overlooked.
+
+Whatever the engine cannot read is told as `Corrupt`, since a row that breaks the reader is a row that was altered.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, cast
+
+from sqlalchemy import and_, func, select
+
+from signoff.adapters.sql import tables as t
+from signoff.adapters.sql.engine import Connection, EngineError, Statement, param, schema
+from signoff.core.errors import Corrupt
+
+FAULTS_MAX = 20
+_e, _n = t.entries.c, t.nodes.c
+_ENTRIES = Statement(
+    select(_e.stream, _e.seq, _e.at, _e.idx, _e.entry, _n.hash)
+    .select_from(t.entries.outerjoin(t.nodes, and_(_n.tenant == _e.tenant, _n.level == 0, _n.position == _e.idx)))
+    .where(_e.tenant == param("tenant"))
+    .order_by(_e.stream, _e.seq)
+)
+_NODES = Statement(
+    select(_n.level, _n.position, _n.hash)
+    .where(_n.tenant == param("tenant"), _n.level == param("at_level"))
+    .order_by(_n.position)
+)
+# Two statements, for each of the two ends is one step down the key, and both at once are a pass over all nodes.
+_LOWEST = Statement(select(func.min(_n.level)).where(_n.tenant == param("tenant")))
+_HIGHEST = Statement(select(func.max(_n.level)).where(_n.tenant == param("tenant")))
+
+
+class SqlStored:
+    """What one tenant has stored, as it is."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection, self._tenant = connection, tenant
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        return tuple(column.name for column in t.metadata.tables[table].columns)
+
+    def count(self, table: str) -> int:
+        with _told(table):
+            found: int = self._connection.run(_count(table), {"tenant": self._tenant}).fetchone()[0]
+            return found
+
+    def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        with _told(table):
+            yield from self._connection.run(_all(table), {"tenant": self._tenant})
+
+    def find(self, table: str, key: str) -> tuple[Any, ...] | None:
+        with _told(table):
+            row = self._connection.run(_one(table), {"tenant": self._tenant, "key": key}).fetchone()
+            return cast("tuple[Any, ...] | None", row)
+
+    def entries(self) -> Iterator[tuple[str, int, int, int | None, bytes, bytes | None]]:
+        with _told("entries"):
+            yield from self._connection.run(_ENTRIES, {"tenant": self._tenant})
+
+    def nodes(self, level: int) -> Iterator[tuple[int, int, bytes]]:
+        with _told("nodes"):
+            yield from self._connection.run(_NODES, {"tenant": self._tenant, "at_level": level})
+
+    def node_levels(self) -> tuple[int, int] | None:
+        with _told("nodes"):
+            lowest, highest = (
+                self._connection.run(one, {"tenant": self._tenant}).fetchone()[0] for one in (_LOWEST, _HIGHEST)
+            )
+            return None if lowest is None else (lowest, highest)
+
+    def faults(self) -> list[tuple[str, str]]:
+        with _told("database"):
+            return [*self._altered_schema(), *self._broken_pages()]
+
+    def _altered_schema(self) -> Iterator[tuple[str, str]]:
+        asked = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        there = {name: (table, text) for name, table, text in self._connection.execute(asked)}
+        wanted = schema()
+        for name in sorted({*there, *wanted}):
+            table, text = there.get(name, (name, None))
+            if text != wanted.get(name):
+                yield table, f"{name} {'is missing' if text is None else 'was added or is defined otherwise'}"
+
+    def _broken_pages(self) -> Iterator[tuple[str, str]]:
+        for (line,) in self._connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
+            if line != "ok":
+                yield "database", str(line)[:200]
+
+
+@cache
+def _all(table: str) -> Statement:
+    clause = select(t.metadata.tables[table]).order_by(*t.metadata.tables[table].primary_key.columns)
+    return Statement(_of_tenant(table, clause))
+
+
+@cache
+def _one(table: str) -> Statement:
+    key = next(column for column in t.metadata.tables[table].primary_key.columns if column.name != "tenant")
+    return Statement(_of_tenant(table, select(t.metadata.tables[table]).where(key == param("key"))))
+
+
+@cache
+def _count(table: str) -> Statement:
+    return Statement(_of_tenant(table, select(func.count()).select_from(t.metadata.tables[table])))
+
+
+def _of_tenant(table: str, clause: Any) -> Any:
+    columns = t.metadata.tables[table].c
+    return clause.where(columns.tenant == param("tenant")) if "tenant" in columns else clause
+
+
+@contextmanager
+def _told(table: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise Corrupt(
+            what=f"The table {table} cannot be read to its end.",
+            why=f"The engine says: {error}.",
+            fix="Keep this database as it is, and restore the last backup that verifies.",
+            code="database.unreadable",
+            table=table,
+        ) from error
