@@ -35,7 +35,7 @@ def begin(tx: Transaction, row: R, type_: str, payloads: Sequence[SealedPayload]
     """Insert `row` with the first entry of its stream; returns it with `seq` and `head` set."""
     values = {name: _plain(getattr(row, name)) for name in _FOLDED[type(row)]}
     values = {name: value for name, value in values.items() if value is not None}
-    row = _append(tx, row, type_, values, {}, {})
+    row = _append(tx, row, type_, values, _rows(payloads, (), values), {})
     tx.insert(row)
     _keep(tx, payloads)
     if isinstance(row, Action):
@@ -60,8 +60,7 @@ def move(
         check_move(row.state, changes["state"])
         tx.passed(f"{row.state}->{changes['state']}")
     told = {name: _plain(value) for name, value in changes.items() if getattr(row, name) != value}
-    rows = {"votes": [_vote(vote) for vote in votes]} if votes else {}
-    after = _append(tx, row, type_, told, rows, changes)
+    after = _append(tx, row, type_, told, _rows(payloads, votes, told), changes)
     tx.update(row, {**changes, "seq": after.seq, "head": after.head})
     for vote in votes:
         tx.actions.add_vote(vote)
@@ -94,6 +93,18 @@ def _append(
 def _keep(tx: Transaction, payloads: Sequence[SealedPayload]) -> None:
     for payload in payloads:
         tx.payloads.add(payload)
+
+
+def _rows(payloads: Sequence[SealedPayload], votes: Sequence[Vote], told: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry says beside its stream's columns: votes, and commitments that no column holds.
+
+    So no payload is ever kept that the log does not commit to.
+    """
+    rows: dict[str, Any] = {"votes": [_vote(vote) for vote in votes]} if votes else {}
+    held = [*told.values(), *(vote.reason for vote in votes)]
+    if beside := [payload for payload in payloads if payload.commitment not in held]:
+        rows["payloads"] = [{"name": payload.name, "commitment": payload.commitment} for payload in beside]
+    return rows
 
 
 def _vote(vote: Vote) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def timeline(tx: Transaction, run: Run) -> list[Document]:
                     "seq": entry["seq"],
                     "index": index,
                     "set": {name: value for name, value in entry["set"].items() if name != "key"},
-                    **({"votes": entry["rows"]["votes"]} if "rows" in entry else {}),
+                    **({"votes": entry["rows"]["votes"]} if "votes" in entry.get("rows", {}) else {}),
                 }
             )
     return sorted(found_, key=lambda item: (item["at"], item["stream"], item["seq"]))
