@@ -83,17 +83,15 @@ class SqlLedger:
         return self._connection.run(_PENDING, {"tenant": self._tenant, "most": limit}).fetchall()
 
     def integrate(self, placed: Sequence[tuple[str, int, int]]) -> None:
-        for stream, seq, index in placed:
-            given = {"tenant": self._tenant, "of": stream, "nth": seq, "new_index": index}
-            self._connection.run(_PLACE, given)
+        rows = ({"tenant": self._tenant, "of": stream, "nth": seq, "new_index": at} for stream, seq, at in placed)
+        self._connection.run_all(_PLACE, rows)
 
     def nodes(self) -> Mapping[tuple[int, int], bytes]:
         return _Nodes(self._connection, self._tenant)
 
     def add_nodes(self, nodes: Iterable[tuple[int, int, bytes]]) -> None:
-        for level, index, digest in nodes:
-            given = {"tenant": self._tenant, "level": level, "index": index, "hash": digest}
-            self._connection.run(_NODES_ADD, given)
+        rows = ({"tenant": self._tenant, "level": level, "index": at, "hash": digest} for level, at, digest in nodes)
+        self._connection.run_all(_NODES_ADD, rows)
 
     def head(self) -> LogHead | None:
         row = self._connection.run(_HEAD, {"tenant": self._tenant}).fetchone()

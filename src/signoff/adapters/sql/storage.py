@@ -30,6 +30,7 @@ BATCH_MAX = 64
 QUEUE_MAX = 4096
 TRIES_MAX = 3
 READERS = 4
+CHECKPOINT_EVERY = 64  # batches; the write-ahead log then is some megabytes at most
 
 
 class SqlTransaction:
@@ -73,15 +74,26 @@ class SqlTransaction:
 class _Job:
     tenant: str
     body: Callable[[Transaction], Any]
-    loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
     edges: list[str] = field(default_factory=list)
+
+    def answer(self) -> None:
+        if self.future.done():  # the caller hung up; the work stands
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
 
 class SqliteStorage(Storage):
-    """The embedded database: one writer thread, a few readers."""
+    """The embedded database: one writer, a few readers.
+
+    Bodies run on the event loop's own thread, and only the commit, which waits for the disk, runs beside it. A driver
+    gives up the interpreter at every statement: with a thread of its own each would be fought for anew.
+    """
 
     def __init__(
         self,
@@ -104,35 +116,34 @@ class SqliteStorage(Storage):
         self._writer = Connection(str(path), is_durable=is_durable)
         self._path = path
         self._queue: deque[_Job] = deque()
-        self._wake = threading.Condition()
+        self._working: asyncio.Task[None] | None = None
         self._is_closing = False
         self._commits = 0
         self._local = threading.local()
         self._read_connections: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="signoff-reader")
-        self._thread = threading.Thread(target=self._work, name="signoff-writer", daemon=True)
-        self._thread.start()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="signoff-commit")
 
     async def transact(self, tenant: str, body: Callable[[Transaction], T], guards: Sequence[str] = ()) -> T:
         # One writer sees what is committed and nothing else, so that no guard row has to be locked here.
+        if self._is_closing or len(self._queue) >= QUEUE_MAX:
+            raise _busy("It is shutting down." if self._is_closing else f"{QUEUE_MAX} transactions wait already.")
         loop = asyncio.get_running_loop()
-        job = _Job(tenant, body, loop, loop.create_future())
-        with self._wake:
-            if self._is_closing or len(self._queue) >= QUEUE_MAX:
-                raise _busy("It is shutting down." if self._is_closing else f"{QUEUE_MAX} transactions wait already.")
-            self._queue.append(job)
-            self._wake.notify()
+        job = _Job(tenant, body, loop.create_future())
+        self._queue.append(job)
+        if self._working is None:
+            self._working = loop.create_task(self._work(), name="signoff-writer")
         return cast("T", await job.future)
 
     async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._view, tenant, body)
 
     async def close(self) -> None:
-        with self._wake:
-            self._is_closing = True
-            self._wake.notify()
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._is_closing = True
+        if self._working is not None:
+            await self._working
         self._readers.shutdown(wait=True)
+        self._disk.shutdown(wait=True)
         for connection in self._read_connections:
             connection.close()
         self._writer.close()
@@ -148,49 +159,47 @@ class SqliteStorage(Storage):
         finally:
             connection.rollback()
 
-    # --- the writer thread ---------------------------------------------------------------------------------------
+    # --- the writer ------------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        while batch := self._take():
-            self._run(batch)
-            for loop in {job.loop for job in batch}:
-                mine = [job for job in batch if job.loop is loop]
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_answer, mine)
+    async def _work(self) -> None:
+        """Commit batch after batch until nothing waits."""
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
+            await self._run(batch)
+            for job in batch:
+                job.answer()
             self._commits += 1
-            if self._commits % 64 == 0:
-                self._writer.keep_log_small()
+            if self._commits % CHECKPOINT_EVERY == 0:
+                await self._beside(self._writer.keep_log_small)
+            else:
+                await asyncio.sleep(0)  # who was just answered may ask again, and joins the next batch
+        self._working = None
 
-    def _take(self) -> list[_Job]:
-        with self._wake:
-            while not self._queue and not self._is_closing:
-                self._wake.wait()
-            return [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
-
-    def _run(self, batch: list[_Job]) -> None:
+    async def _run(self, batch: list[_Job]) -> None:
         try:
-            self._commit_together(batch)
+            await self._commit_together(batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must get an answer
             if len(batch) == 1 and not is_engine_error(error):
                 batch[0].error = error
                 return
             for job in batch:
-                self._run_alone(job)
+                await self._run_alone(job)
 
-    def _run_alone(self, job: _Job) -> None:
+    async def _run_alone(self, job: _Job) -> None:
+        cause: Exception | None = None
         for _ in range(TRIES_MAX):
-            job.result = job.error = None
             try:
-                return self._commit_together([job])
+                return await self._commit_together([job])
             except Exception as error:  # noqa: BLE001  # kept as the cause of what the caller gets
-                job.error = error
-        cause = job.error
-        job.error = _busy(f"The engine says: {cause}.") if cause and is_engine_error(cause) else cause
-        if job.error is not cause and job.error is not None:
+                cause = error
+        assert cause is not None
+        job.result, job.error = None, cause
+        if is_engine_error(cause):
+            job.error = _busy(f"The engine says: {cause}.")
             job.error.__cause__ = cause
         return None
 
-    def _commit_together(self, batch: list[_Job]) -> None:
+    async def _commit_together(self, batch: list[_Job]) -> None:
         connection = self._writer
         try:
             connection.begin(to_write=True)
@@ -199,7 +208,10 @@ class SqliteStorage(Storage):
                 self._run_body(job, now)
             edges = [edge for job in batch if job.error is None for edge in job.edges]
             self._fail(edges, "before")
-            connection.commit()
+            if len(batch) == 1 and not self._queue:
+                connection.commit()  # nobody else could use the time
+            else:
+                await self._beside(connection.commit)
         except BaseException:
             connection.rollback()
             raise
@@ -222,6 +234,10 @@ class SqliteStorage(Storage):
             connection.execute("RELEASE body")
             job.edges = transaction.edges
 
+    async def _beside(self, work: Callable[[], None]) -> None:
+        """Wait for the disk on another thread; the connection is touched by nobody else meanwhile."""
+        await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
     def _fail(self, edges: list[str], side: str) -> None:
         if self._failpoint is not None:
             for edge in edges:
@@ -236,16 +252,6 @@ def kill_at(point: str) -> Callable[[str], None]:
             os.kill(os.getpid(), 9)
 
     return check
-
-
-def _answer(jobs: list[_Job]) -> None:
-    for job in jobs:
-        if job.future.done():  # the caller hung up; the work stands
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)
 
 
 def _busy(why: str) -> Unavailable:
