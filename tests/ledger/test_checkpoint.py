@@ -135,6 +135,7 @@ SIGNATURE = f"— {LOG_NAME} {to_base64(LOG_KEY.hash + bytes(64))}\n"
         f"{ORIGIN}\n7\n{ROOT}\n",
         f"{ORIGIN}\n7\n{ROOT}\n\n",
         f"{ORIGIN}\n7\n{ROOT}\nan extension line\n\n{SIGNATURE}",
+        f"{ORIGIN}\n7\n{ROOT}\nan extension line\n{SIGNATURE}",
         f"{ORIGIN}\n7\n{ROOT}\n\n\n{SIGNATURE}",
         f"{ORIGIN}\n07\n{ROOT}\n\n{SIGNATURE}",
         f"{ORIGIN}\n-7\n{ROOT}\n\n{SIGNATURE}",

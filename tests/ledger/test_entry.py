@@ -130,6 +130,13 @@ def test_an_entry_at_its_bounds_is_an_entry() -> None:
     assert decode(encode(good(set=deep(DEPTH_MAX - 1)))) == good(set=deep(DEPTH_MAX - 1))
 
 
+def test_members_are_in_the_order_of_utf_16() -> None:
+    """Where code points and UTF-8 would sort otherwise (RFC 8785, section 3.2.3)."""
+    value = good(set={"\ufb33": 1, "\U0001f600": 2})
+    assert encode(value) == canonical(value)
+    assert encode(value).decode().index("\U0001f600") < encode(value).decode().index("\ufb33")
+
+
 def test_a_float_that_looks_like_an_integer_is_still_none() -> None:
     """`1.0` is written `1`, so it would come back as another type."""
     with pytest.raises(Refused, match="float"):

@@ -4,13 +4,14 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.ledger.canonical import canonical
 from signoff.ledger.checkpoint import VerifierKey
-from signoff.ledger.entry import Entry, decode, encode, leaf_hash
+from signoff.ledger.entry import NAMES, Entry, decode, encode, leaf_hash
 from signoff.ledger.errors import Refused
 from signoff.ledger.fold import Fold, Report, check_stream, fold, verify_log
 from signoff.ledger.merkle import EMPTY_ROOT, Frontier
@@ -168,8 +169,8 @@ def changed(index: int, **members: Any) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize(
     ("members", "why"),
     [
-        ({"seq": 3}, "`seq` is 3, where 2 follows"),
-        ({"seq": 1, "prev": ""}, "`seq` is 1, where 2 follows"),
+        ({"seq": 4}, "`seq` is 4, where 3 follows"),
+        ({"seq": 1, "prev": ""}, "`seq` is 1, where 3 follows"),
         ({"prev": "0" * 64}, "`prev` is not the hash"),
         ({"tenant": "sales"}, "another tenant"),
         ({"v": 2}, "`v` is not 1"),
@@ -187,17 +188,17 @@ def changed(index: int, **members: Any) -> list[tuple[int, bytes]]:
     ],
 )
 def test_each_way_not_to_be_an_entry_is_named_with_its_index(members: dict[str, Any], why: str) -> None:
-    index, text = found(run(changed(2, **members)))
-    assert index == 2
+    index, text = found(run(changed(3, **members)))
+    assert index == 3
     assert why in text
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[]", b"1", b"null", entries()[2] + b" ", entries()[2].replace(b'"at"', b'"at" ', 1), b"[" * 3000],
+    [b"", b"{", b"[]", b"1", b"null", entries()[3] + b" ", entries()[3].replace(b'"at"', b'"at" ', 1), b"[" * 3000],
 )
 def test_bytes_that_are_no_entry_are_named_with_their_index(data: bytes) -> None:
-    assert found(run([*LOG[:2], (2, data), *LOG[3:]]))[0] == 2
+    assert found(run([*LOG[:3], (3, data), *LOG[4:]]))[0] == 3
 
 
 MEMBERS = ["v", "type", "tenant", "stream", "seq", "prev", "at", "set", "rows", "x"]
@@ -228,6 +229,21 @@ def test_the_quick_look_judges_each_member_as_decode_does(name: str) -> None:
 @given(st.dictionaries(st.sampled_from(MEMBERS), st.sampled_from([*SCALARS, *NESTED])))
 def test_the_quick_look_passes_nothing_that_decode_refuses(members: dict[str, Any]) -> None:
     quick_look_and_decode_agree(members)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_member_under_another_name_is_found(name: str) -> None:
+    """Also where its place in the order stays."""
+    data = entries()[3].replace(f'"{name}":'.encode(), f'"{name}_":'.encode(), 1)
+    assert "unknown or missing" in found(run([*LOG[:3], (3, data), *LOG[4:]]))[1]
+
+
+def test_members_in_the_order_of_code_points_are_found_where_utf_16_has_another() -> None:
+    told = decode(entries()[3]) | {"set": {"\ufb33": 1, "\U0001f600": 2}}
+    other = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    assert other != canonical(told)
+    assert "gives other bytes" in found(run([*LOG[:3], (3, other), *LOG[4:]], []))[1]
+    assert "prev" in found(run([*LOG[:3], (3, canonical(told)), *LOG[4:]], []))[1]
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------

@@ -205,6 +205,18 @@ def test_an_inclusion_proof_holds_for_its_leaf_index_and_root_alone(size: int, d
     assert not verify_inclusion(LEAVES[index][:-1], index, size, proof, root)
 
 
+def test_an_inner_node_does_not_pass_for_a_leaf() -> None:
+    assert not verify_inclusion(mth(0, 2), 0, 4, [mth(2, 4)], mth(0, 4))
+    assert not verify_inclusion(mth(0, 4), 0, 4, [], mth(0, 4))
+
+
+def test_a_consistency_proof_does_not_hold_for_a_larger_size() -> None:
+    proof = consistency_proof(2, 4, node)
+    assert verify_consistency(2, 4, mth(0, 2), mth(0, 4), proof)
+    assert not verify_consistency(2, 8, mth(0, 2), mth(0, 4), proof)
+    assert not verify_consistency(3, 8, mth(0, 3), mth(0, 4), consistency_proof(3, 4, node))
+
+
 @given(st.data(), st.integers(1, MOST))
 def test_no_bent_consistency_proof_verifies(data: st.DataObject, second: int) -> None:
     first = data.draw(st.integers(0, second))

@@ -134,7 +134,7 @@ def parse(text: str | bytes) -> Checkpoint:
     if len(data) > NOTE_BYTES_MAX:
         raise _no_checkpoint(f"It is larger than {NOTE_BYTES_MAX} bytes.")
     lines = decoded.split("\n")
-    if len(lines) < 6 or lines[3] != "" or lines[-1] != "" or any(ord(one) < 32 for line in lines for one in line):
+    if len(lines) < 6 or lines[3] != "" or lines[-1] != "":
         raise _no_checkpoint("It is not three lines, a blank line and signature lines, each ended by a newline.")
     origin, size, root = lines[:3]
     _check_name(origin, "The origin")
