@@ -6,7 +6,7 @@ A row is the fold of its stream's entries: the first sets every field that has a
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 from signoff.core.action.approval import Vote
@@ -15,6 +15,7 @@ from signoff.core.authority.halt import Halt
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
+from signoff.core.values import changed
 from signoff.ledger.entry import encode, leaf_hash
 from signoff.ports.storage import R, SealedPayload, Transaction
 
@@ -87,7 +88,7 @@ def _append(
         entry["rows"] = rows
     data = encode(entry)
     tx.ledger.append(stream, seq, tx.now, data)
-    return replace(row, seq=seq, head=leaf_hash(data).hex(), **changes)
+    return changed(row, seq=seq, head=leaf_hash(data).hex(), **changes)
 
 
 def _keep(tx: Transaction, payloads: Sequence[SealedPayload]) -> None:
