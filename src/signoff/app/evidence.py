@@ -6,12 +6,14 @@ Only a recorded checkpoint is ever shown, and proofs are for its size or a small
 
 from dataclasses import dataclass
 
-from signoff.app.action.documents import Document, when
+from signoff.app.action.documents import Document, receipt_bundle, when
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Malformed, NotFound, Unavailable
 from signoff.core.principal import Caller, require
+from signoff.ledger import bundle as bundles
 from signoff.ledger import merkle
+from signoff.ledger.canonical import from_base64
 from signoff.ledger.checkpoint import parse
 from signoff.ports.storage import LogHead, Transaction
 
@@ -129,9 +131,45 @@ async def head_shown(world: World, tenant: str) -> Document | None:
         if head is None:
             return None
         root = parse(head.note).root.hex()
-        return {"origin": head.origin, "size": head.size, "root": root, "at": when(tx.ledger.last_at())}
+        shown = {"origin": head.origin, "size": head.size, "root": root, "at": when(tx.ledger.last_at())}
+        return shown | {"is_mirrored": world.mirror.last(head.origin) is not None}
 
     return await world.storage.view(tenant, body)
+
+
+async def receipt_shown(world: World, caller: Caller, receipt_id: str) -> Document | None:
+    """Return a receipt as people read it: its signed statement, its openings and its proof; None until it is signed.
+
+    Raises:
+        NotFound: there is none such for this caller.
+    """
+    data = await world.storage.view(caller.tenant, lambda tx: receipt_bundle(world, tx, caller, receipt_id))
+    if data is None:
+        return None
+    parts = bundles.read(data)
+    signed = bundles.read_statement(from_base64(parts.envelope["payload"], "The payload"))["predicate"]
+    note = parse(parts.checkpoint) if parts.checkpoint is not None else None
+    preview, outcome = parts.openings.get("preview"), parts.openings.get("outcome")
+    inclusion = None
+    if parts.proof is not None and note is not None:
+        inclusion = {
+            "index": parts.proof.index,
+            "size": parts.proof.size,
+            "root": note.root.hex(),
+            "path": [one.hex() for one in parts.proof.hashes],
+        }
+    shown: Document = signed | {
+        "action_id": signed["action"],
+        "run_id": signed["run"],
+        "at": when(signed["at"]),
+        "due": when(signed["at"] + signed["due_s"] * 1_000_000),
+        "voters": [vote | {"at": when(vote["at"])} for vote in signed["voters"]],
+        "key_id": parts.envelope["signatures"][0]["keyid"],
+        "changes": preview.value["changes"] if preview else None,
+        "result": outcome.value.get("result") if outcome else None,
+        "inclusion": inclusion,
+    }
+    return shown
 
 
 async def vitals(world: World, tenant: str) -> Vitals:

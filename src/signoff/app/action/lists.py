@@ -51,17 +51,13 @@ async def runs(world: World, caller: Caller, before: str | None, limit: int) -> 
     """Return runs, newest first: people see all of the tenant, an agent its own."""
 
     def body(tx: Transaction) -> Page:
-        kept, after = _scan(
-            tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run)
-        )
+        kept, after = _scan(tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run))
         return Page([_run_line(run) for run in kept], after)
 
     return await world.storage.view(caller.tenant, body)
 
 
-async def actions(
-    world: World, caller: Caller, before: str | None, limit: int, states: Sequence[State] = ()
-) -> Page:
+async def actions(world: World, caller: Caller, before: str | None, limit: int, states: Sequence[State] = ()) -> Page:
     """Return actions, newest first, in any of `states` if some are given."""
 
     def body(tx: Transaction) -> Page:

@@ -52,6 +52,13 @@ async def myself(world: World, caller: Caller) -> Document:
     return await world.storage.view(caller.tenant, body)
 
 
+async def person_shown(world: World, caller: Caller, person: Person) -> Document:
+    """Return the line of one person, for whoever administers them."""
+    require(caller, "admin")
+    profile = await world.storage.view(caller.tenant, lambda tx: _profile(world, tx, person))
+    return person_document(person, profile)
+
+
 async def agents(world: World, caller: Caller, after: str | None, limit: int) -> Page:
     """Return agents with their owners.
 
@@ -160,6 +167,17 @@ async def halts(world: World, caller: Caller, before: str | None, limit: int, is
 async def halt_reason(world: World, caller: Caller, halt: Halt) -> str | None:
     """Return why a halt was engaged; None once that is erased."""
     return await world.storage.view(caller.tenant, lambda tx: _reason(world, tx, halt))
+
+
+def names(world: World, tx: Transaction, ids: set[str]) -> dict[str, str]:
+    """Return what people call these people and agents; the id where that is not known, or erased."""
+    found = {one: one for one in ids}
+    for one in ids:
+        if one.startswith("agt_") and (agent := tx.authority.agent(one)):
+            found[one] = agent.name
+        elif (person := tx.authority.person(one)) and (name := _profile(world, tx, person).get("name")):
+            found[one] = str(name)
+    return found
 
 
 def person_document(person: Person, profile: Document) -> Document:

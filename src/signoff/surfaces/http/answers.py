@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What callers get: the shape of each answer, for `/openapi.json`. Members may be added; none is taken away."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+
+class Problem(BaseModel):
+    """What went wrong, why, and how to mend it (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    what: str
+    why: str
+    fix: str
+
+
+class Check(BaseModel):
+    check: str
+    outcome: str
+    reason: str
+
+
+class Decision(BaseModel):
+    verdict: str | None
+    checks: list[Check]
+
+
+class Arguments(BaseModel):
+    """Three records: as proposed, as approved, as sent."""
+
+    proposed: Any
+    approved: Any
+    effective: Any
+
+
+class Cost(BaseModel):
+    reserved_usd_micros: int
+    settled_usd_micros: int
+
+
+class Action(BaseModel):
+    """The action document."""
+
+    action_id: str
+    run_id: str
+    workflow: str
+    tool: str
+    state: str
+    reason: str | None
+    agent_id: str
+    principal_id: str
+    decision: Decision
+    args: Arguments
+    digest: str | None
+    revision: int
+    reverses: str | None
+    reversed_by: str | None
+    preview: dict[str, Any] | None
+    approval: dict[str, Any] | None
+    result: Any
+    error: Any
+    receipt_id: str | None
+    cost: Cost
+    attempts: int
+    timestamps: dict[str, str | None]
+    explain: str
+
+
+class ActionLine(BaseModel):
+    action_id: str
+    run_id: str
+    workflow: str
+    agent_id: str
+    tool: str
+    state: str
+    reason: str | None
+    approval_id: str | None
+    digest: str | None
+    proposed: str
+    expires: str | None
+    explain: str
+
+
+class InboxLine(ActionLine):
+    owed: list[dict[str, Any]]
+    approvals: int
+    revision: int
+    since: str
+    summary: str | None
+
+
+class EnvelopeName(BaseModel):
+    version: str
+    digest: str
+
+
+class RunBudgets(BaseModel):
+    max_tool_calls: int | None
+    cap_usd_micros: int | None
+    settled_usd_micros: int
+    reserved_usd_micros: int
+
+
+class Run(BaseModel):
+    """A run, the envelope version it stays on, and its actions in brief."""
+
+    run_id: str
+    workflow: str
+    envelope: EnvelopeName
+    mode: str
+    environment: str
+    agent_id: str
+    principal_id: str
+    state: str
+    task: str | None
+    labels: dict[str, Any]
+    summary: str | None
+    budgets: RunBudgets
+    actions: list[ActionLine]
+    timestamps: dict[str, str | None]
+
+
+class RunLine(BaseModel):
+    run_id: str
+    workflow: str
+    environment: str
+    agent_id: str
+    principal_id: str
+    state: str
+    timestamps: dict[str, str | None]
+
+
+class Event(BaseModel):
+    at: str
+    type: str
+    stream: str
+    seq: int
+    index: int | None
+    set: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    run_id: str
+    items: list[Event]
+
+
+class LeftAlone(BaseModel):
+    action_id: str
+    why: str
+
+
+class RunUndo(BaseModel):
+    """The reversals that were proposed, newest write first, and what was left alone."""
+
+    reversals: list[Action]
+    left: list[LeftAlone]
+
+
+class ReceiptBundle(BaseModel):
+    """A receipt as a file: the DSSE envelope, and the proof once the entry is in the log."""
+
+    v: int
+    type: str
+    envelope: dict[str, Any]
+
+
+class ReceiptPromise(BaseModel):
+    receipt_id: str
+    state: str
+    retry_after_s: int
+
+
+class Halt(BaseModel):
+    halt_id: str
+    scope: str
+    stop_undo: bool
+    reason: str | None
+    by: str
+    requested: str
+    confirmed: str | None
+    is_lifted: bool
+    in_flight: list[str]
+
+
+class HaltEffect(Halt):
+    stopped: int
+
+
+class Token(BaseModel):
+    token: str
+    token_type: str
+    agent_id: str
+    expires: str
+    expires_in_s: int
+
+
+class Finding(BaseModel):
+    file: str
+    line: int
+    column: int
+    severity: str
+    code: str
+    what: str
+    why: str
+    fix: str
+
+
+class Inert(BaseModel):
+    """A control that a page asks for and nothing keeps."""
+
+    control: str
+    asked_by: str
+    line: int
+    consequence: str
+
+
+class Publication(BaseModel):
+    name: str
+    version: str
+    digest: str
+    publisher: str
+    published: str
+    is_withdrawn: bool
+
+
+class PublishedEnvelope(Publication):
+    findings: list[Finding]
+    inert: list[Inert]
+
+
+class PublishedContract(Publication):
+    findings: list[Finding]
+
+
+class EnvelopeLine(Publication):
+    mode: str
+    inert: list[Inert]
+
+
+class Checked(BaseModel):
+    is_loadable: bool
+    digest: str | None
+    findings: list[Finding]
+    inert: list[Inert]
+
+
+class Person(BaseModel):
+    person_id: str
+    name: str | None
+    email: str | None
+    roles: list[str]
+    is_active: bool
+
+
+class NewPerson(Person):
+    api_key: str
+
+
+class Agent(BaseModel):
+    agent_id: str
+    name: str
+    owner_id: str
+    is_active: bool
+
+
+class NewAgent(Agent):
+    api_key: str
+
+
+class Key(BaseModel):
+    key_id: str
+    holder: str
+    is_active: bool
+
+
+class NewKey(Key):
+    api_key: str
+
+
+class Myself(BaseModel):
+    tenant: str
+    kind: str
+    id: str
+    name: str | None
+    roles: list[str]
+
+
+class ToolLine(BaseModel):
+    """`state` is pinned, unpinned, changed or unavailable."""
+
+    system: str
+    tool: str
+    effect: str
+    contract: str
+    pin: str | None
+    state: str
+    live_digest: str | None
+
+
+class BudgetLine(BaseModel):
+    scope: str
+    run_id: str
+    workflow: str
+    cap_usd_micros: int | None
+    settled_usd_micros: int
+    reserved_usd_micros: int
+    max_tool_calls: int | None
+    tool_calls: int
+
+
+class LedgerEntry(BaseModel):
+    """`entry` is the entry's own bytes: canonical JSON as text."""
+
+    index: int
+    leaf: str
+    entry: str
+
+
+class Checkpoint(BaseModel):
+    origin: str
+    size: int
+    note: str
+
+
+class Inclusion(BaseModel):
+    index: int
+    size: int
+    leaf: str
+    hashes: list[str]
+
+
+class Consistency(BaseModel):
+    first: int
+    second: int
+    hashes: list[str]
+
+
+class Ready(BaseModel):
+    is_ready: bool
+    reasons: list[str]
+
+
+class Alive(BaseModel):
+    is_alive: bool
+
+
+class Listed(BaseModel):
+    next_cursor: str | None
+
+
+class Actions(Listed):
+    items: list[ActionLine]
+
+
+class Inbox(Listed):
+    items: list[InboxLine]
+
+
+class Runs(Listed):
+    items: list[RunLine]
+
+
+class Halts(Listed):
+    items: list[Halt]
+
+
+class People(Listed):
+    items: list[Person]
+
+
+class Agents(Listed):
+    items: list[Agent]
+
+
+class Keys(Listed):
+    items: list[Key]
+
+
+class Envelopes(Listed):
+    items: list[EnvelopeLine]
+
+
+class Tools(Listed):
+    items: list[ToolLine]
+
+
+class Budgets(Listed):
+    items: list[BudgetLine]
+
+
+class Entries(Listed):
+    items: list[LedgerEntry]
+
+
+ANSWERS: Final[tuple[type[BaseModel], ...]] = (
+    Problem, Action, Run, Timeline, RunUndo, ReceiptBundle, ReceiptPromise, Halt, HaltEffect, Token, Publication,
+    PublishedEnvelope, PublishedContract, Checked, Person, NewPerson, Agent, NewAgent, Key, NewKey, Myself, Checkpoint,
+    Inclusion, Consistency, Ready, Alive, Actions, Inbox, Runs, Halts, People, Agents, Keys, Envelopes, Tools, Budgets,
+    Entries,
+)  # fmt: skip

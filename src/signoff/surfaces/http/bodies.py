@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What callers send: one strict model a body, unknown members refused, bounds checked before any model sees it.
+
+A body passes `core/proposal.read_json` first: 256 KiB, 32 levels, UTF-8, no duplicate key, no NaN (contract, section
+7). A model then names what is wrong by its path.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import Request
+
+from signoff.core.errors import Malformed
+from signoff.core.proposal import BYTES_MAX, read_json
+from signoff.surfaces.problems import TooLarge, WrongContentType, malformed_by
+
+Reason = Annotated[str, Field(max_length=4000)]
+Said = Annotated[str, Field(min_length=1, max_length=4000)]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+_KEY: Final = re.compile(rb"[\x21-\x7e]{1,200}")
+
+
+class Body(BaseModel):
+    """A body: types are taken as they come, and nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class KeyedBody(Body):
+    idempotency_key: Key | None = Field(None, description="Or the header `Idempotency-Key`; not two different ones.")
+
+
+class RunBody(KeyedBody):
+    """Begin a task."""
+
+    workflow: Name
+    task: Annotated[str, Field(max_length=65536)]
+    principal: Id | None = None
+    environment: Name | None = None
+    labels: dict[str, Any] | None = None
+
+
+class ProposalBody(KeyedBody):
+    """Ask for one tool call. `rationale`, `confidence` and `citations` are claims."""
+
+    tool: Name
+    args: dict[str, Any]
+    rationale: Annotated[str, Field(max_length=16384)] | None = None
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    citations: Annotated[list[Any], Field(max_length=200)] | None = None
+    again: bool = False
+
+    def claims(self) -> dict[str, Any]:
+        """Return what the agent says of its own call, as far as it said anything."""
+        said = {"rationale": self.rationale, "confidence": self.confidence, "citations": self.citations}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class CompleteBody(Body):
+    outcome: Literal["completed", "failed"]
+    summary: Reason = ""
+
+
+class NothingBody(Body):
+    """No members."""
+
+
+class CancelBody(Body):
+    reason: Reason = ""
+
+
+class ResolveBody(Body):
+    """What a person found in the target."""
+
+    found: Literal["done", "not_done"]
+    evidence: Said
+    reason: Said
+
+
+class DecisionBody(Body):
+    """A person's word on the digest they saw. `args` go with an edit, and only with one."""
+
+    decision: Literal["approve", "reject", "edit", "defer"]
+    digest: Annotated[str, Field(min_length=1, max_length=80)]
+    reason: Reason = ""
+    args: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DecisionBody":
+        if (self.args is not None) != (self.decision == "edit"):
+            raise ValueError("`args` go with an edit, and only with one")
+        if self.decision == "reject" and not self.reason.strip():
+            raise ValueError("a rejection has a reason")
+        return self
+
+
+class HaltBody(KeyedBody):
+    scope: Annotated[str, Field(min_length=1, max_length=260)]
+    reason: Said
+    stop_undo: bool = False
+
+
+class TokenBody(Body):
+    """Mint a token for an agent; by default for the agent whose key is shown."""
+
+    agent_id: Id | None = None
+    life_s: Annotated[int, Field(ge=1, le=300)] = 300
+
+
+class PageBody(Body):
+    """A page of YAML, byte for byte: an envelope or a tool contract."""
+
+    text: Annotated[str, Field(min_length=1)]
+    file: Name | None = Field(None, description="What findings call the page.")
+
+
+class WithdrawBody(Body):
+    version: Name
+
+
+class PersonBody(Body):
+    name: Annotated[str, Field(max_length=200)]
+    email: Annotated[str, Field(max_length=320)] = ""
+    roles: Annotated[list[str], Field(max_length=64)] = []
+
+
+class PersonChange(Body):
+    roles: Annotated[list[str], Field(max_length=64)] | None = None
+    is_active: bool | None = None
+
+
+class AgentBody(Body):
+    name: Name
+    owner_id: Id | None = None
+
+
+class AgentChange(Body):
+    is_active: bool | None = None
+    revoke_tokens: bool = False
+
+
+class KeyBody(Body):
+    holder: Id | None = Field(None, description="By default the caller.")
+
+
+BODIES: Final = (
+    RunBody, ProposalBody, CompleteBody, NothingBody, CancelBody, ResolveBody, DecisionBody, HaltBody, TokenBody,
+    PageBody, WithdrawBody, PersonBody, PersonChange, AgentBody, AgentChange, KeyBody,
+)  # fmt: skip
+B = TypeVar("B", bound=Body)
+
+
+async def read(request: Request, model: type[B]) -> B:
+    """Return the request's body as `model`; no body at all reads as `{}`.
+
+    Raises:
+        TooLarge, WrongContentType: what the status says.
+        Malformed: out of bounds, or not what the model takes; the paths are in `problems`.
+    """
+    data = await whole(request)
+    if data and not is_json(request.headers.get("content-type", "")):
+        raise WrongContentType(
+            what="This content type is not read here.",
+            why="A body is JSON.",
+            fix="Send it with `Content-Type: application/json`.",
+        )
+    return fitted(read_json(data) if data else {}, model)
+
+
+def fitted(value: Any, model: type[B]) -> B:
+    """Return a value read from JSON as `model`.
+
+    Raises:
+        Malformed: it is not what the model takes.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise malformed_by(error.errors(include_url=False, include_input=False, include_context=False)) from None
+
+
+async def whole(request: Request) -> bytes:
+    """Return the body, reading no further than the bound.
+
+    Raises:
+        TooLarge: there is more.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:12]) > BYTES_MAX:
+        raise _too_large()
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BYTES_MAX:
+            raise _too_large()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a content type is JSON in UTF-8, the only charset it has (RFC 8259, section 8.1)."""
+    kind, _, rest = content_type.partition(";")
+    charset = rest.strip().lower()
+    return kind.strip().lower() == "application/json" and charset in ("", "charset=utf-8", 'charset="utf-8"')
+
+
+def idempotency_key(request: Request, in_body: str | None) -> str | None:
+    """Return the call's idempotency key, from the header `Idempotency-Key` or the body.
+
+    Raises:
+        Malformed: both are given and differ, or the header is out of shape.
+    """
+    given = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    if not given:
+        return in_body
+    if len(set(given)) > 1 or not _KEY.fullmatch(given[0]):
+        raise _bad_key("The header is given twice, or is not 1 to 200 visible ASCII characters.")
+    key: str = given[0].decode("ascii")
+    if in_body is not None and in_body != key:
+        raise _bad_key("The header and the body's `idempotency_key` differ.")
+    return key
+
+
+def refuse_key(request: Request) -> None:
+    """Refuse an idempotency key where making the call twice makes two things: silence would promise what is not so.
+
+    Raises:
+        Malformed: one was sent.
+    """
+    if any(name == b"idempotency-key" for name, _ in request.scope["headers"]):
+        raise Malformed(
+            what="This call takes no idempotency key.",
+            why="Whatever it makes is made anew each time, with a secret that is shown once.",
+            fix="Leave the header out; look for what was made before you call again.",
+            code="idempotency.not_taken",
+            path="header.Idempotency-Key",
+        )
+
+
+def _bad_key(why: str) -> Malformed:
+    return Malformed(
+        what="The idempotency key cannot be used.",
+        why=why,
+        fix="Send one key of up to 200 visible ASCII characters, such as a UUID.",
+        path="header.Idempotency-Key",
+    )
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(
+        what="The body was refused at the door.",
+        why=f"It is larger than {BYTES_MAX // 1024} KiB.",
+        fix="Send less at once.",
+    )

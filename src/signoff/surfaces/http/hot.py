@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two calls an agent makes all the time, as plain Starlette routes: propose an action, and read one.
+
+Nothing here goes through FastAPI's machinery; their description in `/openapi.json` is written by hand
+(`described.py`).
+"""
+
+import time
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from signoff.app.action.documents import Document, document, wait_for
+from signoff.app.action.lists import require_holding
+from signoff.app.action.propose import propose
+from signoff.app.world import World
+from signoff.core.action.lifecycle import CONCLUDED, Action
+from signoff.core.errors import Malformed
+from signoff.core.principal import Caller
+from signoff.core.proposal import Proposal
+from signoff.ports.storage import Transaction
+from signoff.surfaces.http.bodies import ProposalBody, idempotency_key, read
+from signoff.surfaces.http.replies import caller_in, json_reply
+
+WAIT_MAX_S: Final = 60.0
+PROPOSE: Final = "/v1/runs/{run_id}/actions"
+READ: Final = "/v1/actions/{action_id}"
+
+
+def hot_routes(world: World) -> list[Route]:
+    """Return the routes of the hot path."""
+
+    async def propose_action(request: Request) -> Response:
+        request.scope["template"] = PROPOSE
+        began = time.monotonic()
+        caller, wait_s = caller_in(request), _wait_s(request)
+        said = await read(request, ProposalBody)
+        proposal = Proposal(
+            run_id=request.path_params["run_id"],
+            tool=said.tool,
+            args=said.args,
+            claims=said.claims(),
+            again=said.again,
+            idempotency_key=idempotency_key(request, said.idempotency_key),
+        )
+        action = await propose(world, caller, proposal, wait_s)
+        left_s = wait_s - (time.monotonic() - began)
+        if not action.is_concluded and left_s > 0:
+            shown = await wait_for(world, caller, action.action_id, left_s)
+        else:
+            shown = await world.storage.view(caller.tenant, lambda tx: _shown(world, tx, caller, action))
+        return json_reply(shown, 200 if shown["state"] in CONCLUDED else 202)
+
+    async def read_action(request: Request) -> Response:
+        request.scope["template"] = READ
+        caller, wait_s, action_id = caller_in(request), _wait_s(request), request.path_params["action_id"]
+        shown = await world.storage.view(caller.tenant, lambda tx: document(world, tx, caller, action_id))
+        if wait_s and shown["state"] not in CONCLUDED:
+            shown = await wait_for(world, caller, shown["action_id"], wait_s)
+        return json_reply(shown)
+
+    return [Route(PROPOSE, propose_action, methods=["POST"]), Route(READ, read_action, methods=["GET"])]
+
+
+def _shown(world: World, tx: Transaction, caller: Caller, action: Action) -> Document:
+    # What a revoked token proposed is recorded as denied, and told; what was there before is not for it to collect.
+    if action.reason != "token_revoked":
+        require_holding(tx, caller)
+    return document(world, tx, caller, action.action_id)
+
+
+def _wait_s(request: Request) -> float:
+    """Return the seconds of `?wait=`, 0 without it.
+
+    Raises:
+        Malformed: it is no number from 0 to 60, or another parameter stands there.
+    """
+    query: bytes = request.scope["query_string"]
+    if not query:
+        return 0.0
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
+    try:
+        ((name, text),) = given
+        seconds = float(text)
+    except ValueError:
+        name, seconds = "", -1.0
+    if name == "wait" and 0.0 <= seconds <= WAIT_MAX_S:
+        return seconds
+    raise Malformed(
+        what="The request is not what this call takes.",
+        why="Its one parameter is `wait`, a number of seconds from 0 to 60.",
+        fix="Write `?wait=30`, or leave it out.",
+        path="query.wait",
+    )
