@@ -7,7 +7,7 @@ transaction after it. Whatever happens between the two is doubt, which `settle.p
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,8 @@ from signoff.ports.storage import Lease, Receipt, SealedPayload, Transaction
 
 log = logging.getLogger("signoff.execute")
 LEASE_US = 15_000_000
-BEGIN_WITHIN_S = 2.0
+RENEW_S = 5.0
+BEGIN_WITHIN_US = 2_000_000
 RETRY_AFTER_US = 1_000_000
 
 
@@ -70,9 +71,7 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
 
     action = await world.storage.transact(tenant, body, guards=(case.run.run_id, action_id))
     if action.state is State.DISPATCHING and action.fence == case.action.fence + 1:
-        action = await dispatch(
-            world, action, case.args, replace(case, action=action, preview=seen.preview or case.preview)
-        )
+        action = await dispatch(world, action, replace(case, action=action, preview=seen.preview or case.preview))
     world.bell.ring(action_id)
     return action
 
@@ -107,20 +106,19 @@ def claimed(world: World, tx: Transaction, action: Action) -> Action:
     return replace(action, state=State.DISPATCHING, fence=fence, claimed_at=tx.now)
 
 
-async def dispatch(world: World, action: Action, args: Mapping[str, Any] | None, case: Case | None = None) -> Action:
+async def dispatch(world: World, action: Action, case: Case | None = None) -> Action:
     """Send what was claimed, once, and record what came of it."""
-    begun = world.clock.now()
     if case is None:
         case = await world.storage.view(action.tenant, lambda tx: load(world, tx, action.action_id))
     tool, contract = case.tool, case.contract
-    sent = completed(tool, case.args if args is None else args, action.key)
+    sent = completed(tool, case.args, action.key)
     if tool.precondition and case.preview is not None:
         sent[tool.precondition.argument] = tool.precondition.value.value(
             {"preview": case.preview.answer, "args": case.args}
         )
     if action.effect == Effect.READ:
         answer = await world.systems.read(contract, tool, sent)
-    elif begun - (action.claimed_at or begun) >= BEGIN_WITHIN_S * 1_000_000:
+    elif world.clock.now() >= (action.claimed_at or 0) + BEGIN_WITHIN_US:
         # Halts and pins were looked at when it was claimed; that view is too old to send on.
         answer = NotSent("The send did not begin within 2 s of its claim.")
     else:
@@ -197,28 +195,31 @@ async def conclude(
         tx.leases.drop(now.action_id)
         after = record.move(tx, now, f"action.{judgement.state}", payloads, **changes)
         if after.receipt_id and after.ended_at is not None:
-            run = tx.runs.get(after.run_id)
-            assert run is not None
-            _issue(world, tx, after, run)
+            _issue(world, tx, after, case.run)
             link_original(tx, after)
         return after
 
     return await world.storage.transact(action.tenant, body, guards=(action.action_id,))
 
 
-async def _kept_alive(world: World, action: Action, call: Any) -> Answer:
+async def _kept_alive(world: World, action: Action, call: Awaitable[Answer]) -> Answer:
     """Renew the lease while the call is under way; a lease that cannot be renewed changes nothing that was sent."""
-    task = asyncio.ensure_future(call)
-    while True:
-        done, _ = await asyncio.wait({task}, timeout=LEASE_US / 3_000_000)
-        if done:
-            answer: Answer = task.result()
-            return answer
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+
+    def renew() -> None:
+        timers[:] = [loop.call_later(RENEW_S, renew)]
         until = world.clock.now() + LEASE_US
-        await world.storage.transact(
-            action.tenant,
-            lambda tx, until=until: tx.leases.renew(action.action_id, action.fence, until),  # type: ignore[misc]
+        renewed = world.storage.transact(
+            action.tenant, lambda tx: tx.leases.renew(action.action_id, action.fence, until)
         )
+        world.legs.start(f"lease {action.action_id}", renewed)
+
+    timers.append(loop.call_later(RENEW_S, renew))
+    try:
+        return await call
+    finally:
+        timers[0].cancel()
 
 
 def _looks_first(case: Case) -> bool:
@@ -274,11 +275,8 @@ def _drifted(case: Case, seen: Seen) -> bool:
 
 
 def _issue(world: World, tx: Transaction, action: Action, run: Run) -> None:
-    votes = [
-        vote
-        for vote in tx.actions.votes(action.action_id)
-        if vote.digest == action.digest and vote.decision == "approve"
-    ]
+    all_votes = tx.actions.votes(action.action_id) if action.owed else []
+    votes = [vote for vote in all_votes if vote.digest == action.digest and vote.decision == "approve"]
     assert action.receipt_id is not None
     body = receipt.statement(action, run, votes, world.origin(tx.tenant))
     tx.receipts.add(Receipt(tx.tenant, action.receipt_id, action.action_id, action.head, body))

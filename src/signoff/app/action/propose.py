@@ -13,7 +13,7 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action import execute
-from signoff.app.action.case import bearing, found, load, reversal_of
+from signoff.app.action.case import Case, bearing, found, load, reversal_of
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.payloads import Seal
 from signoff.app.world import World
@@ -67,15 +67,15 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
     if claims:
         payloads.append(claims)
 
-    def admit(tx: Transaction) -> tuple[Action, bool]:
+    def admit(tx: Transaction) -> tuple[Action, Case | None, bool]:
         if request_key and (earlier := tx.actions.by_request(request_key)):
-            return same_or_clash(earlier, request_tag), False
+            return same_or_clash(earlier, request_tag), None, False
         now_run = tx.runs.get(run.run_id)
         assert now_run is not None
         known = world.shelf.pages(tx).tool(proposal.tool)
         is_read = known is not None and known[0].effect is Effect.READ
         if not is_read and not proposal.again and (earlier := tx.actions.by_content(run.run_id, tag)):
-            return earlier, False
+            return earlier, None, False
         b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None)
         decision = decide(b, proposal.args)
         tool, contract = known or (None, None)
@@ -103,29 +103,34 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
             reserved_usd_micros=decision.reserve_usd_micros,
         )
         if decision.verdict is not Verdict.DENY and tool and tool.effect is Effect.WRITE and needs_gathering(tool):
-            return record.begin(tx, action, "action.proposed", payloads), True
+            return record.begin(tx, action, "action.proposed", payloads), None, True
         row, more = decided(tx, now_run, action, decision, minted, seal, None)
         if row.state is State.PROPOSED and not execute.is_busy(tx, row):
             row = execute.claimed(world, tx, row)
-        return record.begin(tx, row, "action.proposed", [*payloads, *more]), True
+        row = record.begin(tx, row, "action.proposed", [*payloads, *more])
+        if row.state is not State.DISPATCHING or not (tool and contract):
+            return row, None, True
+        return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal), True
 
-    action, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
+    action, case, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
     if is_new:
-        leg = world.legs.start(action.action_id, onward(world, action, minted, proposal.args))
+        leg = world.legs.start(action.action_id, onward(world, action, minted, case))
         # `wait`, unlike `await`, leaves the leg alone when the caller is cancelled.
         done, _ = await asyncio.wait({leg}, timeout=wait_s)
         action = leg.result() if done else action
     return action
 
 
-async def onward(
-    world: World, action: Action, minted: Ids | None = None, args: Mapping[str, Any] | None = None
-) -> Action:
-    """Take a recorded action on: gather and decide if that is due, and dispatch what was claimed."""
+async def onward(world: World, action: Action, minted: Ids | None = None, case: Case | None = None) -> Action:
+    """Take a recorded action on: gather and decide if that is due, and dispatch what was claimed.
+
+    Args:
+        case: of an action that was claimed when it was admitted; it is read anew where there is none.
+    """
     if action.is_undecided:
         action = await _decide(world, action, minted or ids_for_action(world))
     if action.state is State.DISPATCHING:
-        action = await execute.dispatch(world, action, args)
+        action = await execute.dispatch(world, action, case)
     world.bell.ring(action.action_id)
     return action
 
