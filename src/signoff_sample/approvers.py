@@ -77,10 +77,11 @@ def _posting(action: Document, run: Document, others: Sequence[Document]) -> Wor
     faults += ["The invoice's own sums do not add up."] if invoice.findings else []
     if faults:
         return Word("reject", " ".join(faults[:REASONS_SAID]))
+    bears = "is the one it credits" if invoice.kind == "CREDIT NOTE" else "covers it"
     return Word(
         "approve",
-        f"{invoice.kind.capitalize()} {invoice.number} over {invoice.amount}: {invoice.supplier} is a known vendor, "
-        f"purchase order {invoice.order} covers the amount, and the entry books just that.",
+        f"{invoice.title}: {invoice.supplier} is a known vendor, purchase order {invoice.order} {bears}, "
+        "and the entry books just that.",
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from signoff_sdk.documents import Action
+from signoff_sdk.errors import SignoffError
 from signoff_sdk.wire import Holder, Wire, json_of
 
 WAIT_MAX_S = 30.0  # of one call; longer waits repeat it
 ASK_EVERY_S = 0.25
+PROMISED = 202  # HTTP: not there yet
 
 
 class Client:
@@ -102,7 +104,8 @@ class Client:
         return Run(self, self._get(f"/v1/runs/{_part(run_id)}"))
 
     def timeline(self, run_id: str) -> list[Mapping[str, Any]]:
-        """Return what happened in a run, in order."""
+        """Return what happened in a run, in order; for people."""
+        self._wire.expect("person")
         return list(self._get(f"/v1/runs/{_part(run_id)}/timeline").get("items", []))
 
     def undo(self, action_id: str, *, idempotency_key: str | None = None) -> Action:
@@ -114,8 +117,23 @@ class Client:
         return Action(self._post(f"/v1/actions/{_part(action_id)}/undo", {}, idempotency_key))
 
     def receipt(self, receipt_id: str) -> bytes:
-        """Return a receipt's canonical bytes, as `signoff verify` takes them."""
-        return self._wire.call("GET", f"/v1/receipts/{_part(receipt_id)}").content
+        """Return a receipt's canonical bytes, as `signoff verify` takes them; waits while it is being signed.
+
+        Raises:
+            SignoffError: no such receipt, or `receipt.unsigned` where it is not signed within the client's patience.
+        """
+        until = time.monotonic() + self._wire.patience_s
+        while (answer := self._wire.call("GET", f"/v1/receipts/{_part(receipt_id)}")).status_code == PROMISED:
+            if time.monotonic() >= until:
+                raise SignoffError(
+                    what="The receipt is not signed yet.",
+                    why=f"Receipt {receipt_id} is promised, and its signature is late.",
+                    fix="Ask again; if it stays so, tell the operator.",
+                    code="receipt.unsigned",
+                    status=PROMISED,
+                )
+            time.sleep(ASK_EVERY_S)
+        return answer.content
 
     # What a person does.
 

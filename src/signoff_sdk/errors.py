@@ -12,6 +12,10 @@ from typing import Any
 class SignoffError(Exception):
     """A call that Signoff did not take; `code` names the reason for programs, `status` is HTTP's.
 
+    Attributes:
+        detail: further members of the problem, such as `path` or `field`.
+        is_repeat: an earlier attempt of this same call got no answer, and may be what this one clashed with.
+
     Example:
         >>> try:
         ...     client.begin("no_such_workflow", "...")
@@ -20,11 +24,20 @@ class SignoffError(Exception):
     """
 
     def __init__(
-        self, what: str, why: str, fix: str, code: str, status: int = 0, detail: Mapping[str, Any] | None = None
+        self,
+        what: str,
+        why: str,
+        fix: str,
+        code: str,
+        status: int = 0,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        is_repeat: bool = False,
     ) -> None:
         super().__init__(" ".join(part for part in (what, why, fix) if part))
         self.what, self.why, self.fix, self.code, self.status = what, why, fix, code, status
         self.detail: Mapping[str, Any] = detail or {}
+        self.is_repeat = is_repeat
 
 
 class Unreachable(SignoffError):
@@ -34,10 +47,10 @@ class Unreachable(SignoffError):
     """
 
 
-_SAID = frozenset({"type", "title", "status", "what", "why", "fix", "code"})
+_SAID = frozenset({"type", "title", "status", "detail", "what", "why", "fix", "code"})
 
 
-def from_problem(status: int, body: bytes) -> SignoffError:
+def from_problem(status: int, body: bytes, *, is_repeat: bool = False) -> SignoffError:
     """Return the error for an answer outside 2xx: the problem in its body, or the bare status where there is none."""
     try:
         problem = json.loads(body)
@@ -50,6 +63,7 @@ def from_problem(status: int, body: bytes) -> SignoffError:
             fix="Check the URL, and any proxy between.",
             code=f"http.{status}",
             status=status,
+            is_repeat=is_repeat,
         )
 
     def text(*names: str) -> str:
@@ -62,4 +76,5 @@ def from_problem(status: int, body: bytes) -> SignoffError:
         code=text("code") or text("type").rpartition("#")[2].rpartition("/")[2] or f"http.{status}",
         status=status,
         detail={name: value for name, value in problem.items() if name not in _SAID},
+        is_repeat=is_repeat,
     )

@@ -10,8 +10,6 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import httpx2
@@ -21,9 +19,9 @@ from signoff_sdk.errors import SignoffError, Unreachable, from_problem
 Holder = Literal["agent", "person"]
 
 CONNECT_S, READ_S = 5.0, 15.0
-PAUSE_FIRST_S, PAUSE_MAX_S = 0.1, 2.0
+PAUSE_FIRST_S, PAUSE_MAX_S = 0.1, 1.0
 RENEW_AT = 0.8  # of a token's life
-TOKEN_LIFE_S = 60.0  # taken where the server's word on it cannot be read
+TOKEN_LIFE_S = 60.0  # taken where the server does not say
 AWAY = frozenset({429, 502, 503, 504})  # the server, or a proxy for it, says: not now
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -88,7 +86,7 @@ class Wire:
         renewed = False
         while True:
             bearer = self._bearer()
-            answer = self._attempts(method, path, body, bearer, params=params, key=key, wait_s=wait_s)
+            answer, is_repeat = self._attempts(method, path, body, bearer, params=params, key=key, wait_s=wait_s)
             if answer.is_success:
                 return answer
             if answer.status_code == 401 and self.holder == "agent" and not renewed:
@@ -97,7 +95,7 @@ class Wire:
                     if self._token == bearer:
                         self._token = ""
                 continue
-            raise from_problem(answer.status_code, answer.content)
+            raise from_problem(answer.status_code, answer.content, is_repeat=is_repeat)
 
     def expect(self, holder: Holder) -> None:
         """Note who holds the key, where nobody said so before."""
@@ -113,7 +111,7 @@ class Wire:
 
     def _renew(self) -> None:
         asked_at = time.monotonic()
-        answer = self._attempts("POST", "/v1/tokens", {}, self._key)
+        answer, _ = self._attempts("POST", "/v1/tokens", {}, self._key)
         if not answer.is_success:
             if self.holder is None and answer.status_code in (403, 404, 409, 422):
                 self.holder = "person"  # a key that is good, and no agent's
@@ -122,7 +120,7 @@ class Wire:
         issued = json_of(answer)
         self.holder = "agent"
         self._token = str(issued.get("token", ""))
-        self._renew_at = asked_at + RENEW_AT * _life_s(issued.get("expires"), answer.headers.get("Date"))
+        self._renew_at = asked_at + RENEW_AT * _life_s(issued)
 
     def _attempts(
         self,
@@ -134,12 +132,17 @@ class Wire:
         params: Mapping[str, str] | None = None,
         key: str | None = None,
         wait_s: float = 0.0,
-    ) -> httpx2.Response:
-        """Send until there is an answer that is worth having, or patience ends."""
+    ) -> tuple[httpx2.Response, bool]:
+        """Send until there is an answer that is worth having, or patience ends.
+
+        Returns:
+            The answer, and whether an earlier attempt may have been taken without our hearing of it.
+        """
         headers = {"Authorization": f"Bearer {bearer}"} | ({"Idempotency-Key": key} if key else {})
         is_safe = method == "GET" or key is not None or path == "/v1/tokens"
         timeout = httpx2.Timeout(READ_S + wait_s, connect=CONNECT_S)
         until = time.monotonic() + self.patience_s
+        is_repeat = False
         for attempt in range(1_000_000):
             why, pause_s = "", _pause_s(attempt)
             try:
@@ -150,11 +153,12 @@ class Wire:
                 raise _unreachable(f"The call cannot be made ({type(error).__name__}).") from error
             except httpx2.TransportError as error:
                 why = f"No answer came ({type(error).__name__})."
+                is_repeat = is_repeat or not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             except httpx2.HTTPError as error:
                 raise _unreachable(f"The answer cannot be read ({type(error).__name__}).") from error
             else:
                 if answer.status_code not in AWAY:
-                    return answer
+                    return answer, is_repeat
                 why = f"The server answers {answer.status_code}: not now."
                 pause_s = max(pause_s, _retry_after_s(answer.headers.get("Retry-After")))
             if not is_safe or time.monotonic() + pause_s >= until:
@@ -181,14 +185,10 @@ def json_of(answer: httpx2.Response) -> dict[str, Any]:
     )
 
 
-def _life_s(expires: object, date: str | None) -> float:
-    """Return how long a token lives, by the server's own clock where it tells it: ours may be wrong."""
-    try:
-        ends = datetime.fromisoformat(expires) if isinstance(expires, str) else None
-        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return max(0.0, (ends - now).total_seconds()) if ends else TOKEN_LIFE_S
-    except (TypeError, ValueError):
-        return TOKEN_LIFE_S
+def _life_s(issued: Mapping[str, Any]) -> float:
+    """Return how long a token lives; a span, since our clock may be another than the server's."""
+    life = issued.get("expires_in_s")
+    return float(life) if isinstance(life, int | float) and life >= 0 else TOKEN_LIFE_S
 
 
 def _pause_s(attempt: int) -> float:

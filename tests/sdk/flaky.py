@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -28,7 +27,7 @@ class Flaky:
     """`script` says what to answer, in order; its last line stays. Tokens are issued beside it, numbered from 1."""
 
     script: list[Answer | str]
-    life: timedelta = timedelta(minutes=5)
+    life_s: int = 300
     seen: list[Seen] = field(default_factory=list)
     tokens: int = 0
     url: str = ""
@@ -36,8 +35,7 @@ class Flaky:
     def answer(self, seen: Seen) -> Answer | str:
         if seen.path == "/v1/tokens":
             self.tokens += 1
-            expires = (datetime.now(UTC) + self.life).isoformat().replace("+00:00", "Z")
-            return 200, {"token": f"token-{self.tokens}", "expires": expires}
+            return 200, {"token": f"token-{self.tokens}", "expires_in_s": self.life_s}
         self.seen.append(seen)
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 

@@ -3,7 +3,6 @@
 
 import socket
 import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +98,7 @@ def test_a_refused_call_is_told_once_and_in_the_servers_words(status: int) -> No
 
 
 def test_a_token_is_renewed_before_it_ends_and_once_where_it_is_refused() -> None:
-    with serving(Flaky([RUN], life=timedelta(seconds=-5))) as flaky, agent(flaky) as client:
+    with serving(Flaky([RUN], life_s=0)) as flaky, agent(flaky) as client:
         client.begin("w", "1")
         client.begin("w", "2")
         assert [seen.bearer for seen in flaky.seen] == ["token-1", "token-2"]

@@ -26,6 +26,7 @@ DONE, NOT_DONE, MISUSE = 0, 1, 2
 TRIES = 2  # of a step that ended without effect for a passing reason; the envelope allows 8 calls
 PASSING = frozenset({"answer_lost", "not_sent", "tool_unavailable", "drift", "proved_absent"})
 AGAIN_AFTER_S = 1.0
+SUMMARY_MAX = 4000  # characters that a run keeps of it
 _NAMES = uuid.UUID("5b9e3c1c-51a6-5a0b-9d0e-0c4f7c1f4a11")  # of this agent; its keys lie under it
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -49,7 +50,14 @@ class Invoice:
 
     @property
     def amount(self) -> str:
+        """The amount with its sign."""
         return as_amount(self.amount_cents, self.currency)
+
+    @property
+    def title(self) -> str:
+        """The document in a few words; a credit note says by itself which way its amount counts."""
+        amount = as_amount(-self.amount_cents if self.kind == "CREDIT NOTE" else self.amount_cents, self.currency)
+        return f"{self.kind.capitalize()} {self.number} over {amount}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,7 @@ class _Task:
         entry = self.propose(
             "create_journal_entry", args, rationale(invoice, vendor.result, match.result if match else None)
         )
-        what = f"{invoice.kind.capitalize()} {invoice.number} of {invoice.supplier} over {invoice.amount}"
+        what = f"{invoice.title} of {invoice.supplier}"
         if entry.is_done:
             return Ending("completed", f"{what} is posted as {entry.result.get('entry_id', 'an entry')}.")
         return self.ended(entry, f"{what} is not posted.")
@@ -204,13 +212,13 @@ class _Task:
     def ended(self, action: Action, what: str) -> Ending:
         if not action.is_concluded:
             return Ending("waiting", f"{what} {action.document.get('explain', '')}".strip())
-        return Ending("failed", f"{what} {action.refusal}".strip())
+        return Ending("failed", f"{what} {action.refusal}".strip()[:SUMMARY_MAX])
 
 
 def rationale(invoice: Invoice, vendor: Mapping[str, Any], match: Mapping[str, Any] | None) -> str:
     """Return why the entry is proposed, with all that speaks against it; the same words for the same facts."""
     said = [
-        f"{invoice.kind.capitalize()} {invoice.number} of {invoice.supplier} over {invoice.amount}.",
+        f"{invoice.title} of {invoice.supplier}.",
         f"The ERP has this supplier as {vendor.get('vendor_id')}"
         + (", a known vendor." if vendor.get("known") is True else ", which is not a known vendor."),
     ]
