@@ -42,6 +42,10 @@ class Keyring:
         self._vault, self._chance, self._clock = vault, chance, clock
         self._seals: OrderedDict[tuple[str, str], Seal] = OrderedDict()
 
+    def fresh(self) -> "Keyring":
+        """Return a keyring that remembers nothing: it opens by the keys as they are stored now."""
+        return Keyring(self._vault, self._chance, self._clock)
+
     def mint(self, tenant: str) -> tuple[WrappedKey, Seal]:
         """Return a new key, to be stored in the transaction that first uses it, and its seal."""
         wrapped = self._vault.mint(ids.mint("key", self._clock.now(), self._chance.bytes(10)))

@@ -226,6 +226,9 @@ class Stored(Protocol):
     def node_levels(self) -> tuple[int, int] | None:
         """Return the lowest and the highest level of which a node is stored."""
 
+    def leaf_without_entry(self) -> int | None:
+        """Return the first position of the tree's leaves that is the index of no entry."""
+
     def faults(self) -> list[tuple[str, str]]:
         """Return table and fault of whatever is wrong with the database itself: tables, indexes, triggers that are not
         those of this version, and what the engine's own check finds."""

@@ -31,6 +31,11 @@ _NODES = Statement(
 # Two statements, for each of the two ends is one step down the key, and both at once are a pass over all nodes.
 _LOWEST = Statement(select(func.min(_n.level)).where(_n.tenant == param("tenant")))
 _HIGHEST = Statement(select(func.max(_n.level)).where(_n.tenant == param("tenant")))
+_ORPHAN = Statement(
+    select(func.min(_n.position))
+    .select_from(t.nodes.outerjoin(t.entries, and_(_e.tenant == _n.tenant, _e.idx == _n.position)))
+    .where(_n.tenant == param("tenant"), _n.level == 0, _e.stream.is_(None))
+)
 
 
 class SqlStored:
@@ -70,6 +75,11 @@ class SqlStored:
                 self._connection.run(one, {"tenant": self._tenant}).fetchone()[0] for one in (_LOWEST, _HIGHEST)
             )
             return None if lowest is None else (lowest, highest)
+
+    def leaf_without_entry(self) -> int | None:
+        with _told("nodes"):
+            found: int | None = self._connection.run(_ORPHAN, {"tenant": self._tenant}).fetchone()[0]
+            return found
 
     def faults(self) -> list[tuple[str, str]]:
         with _told("database"):

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audit: verify the whole log again, and compare every row of state with the entries that tell of it.
+
+`audit` works on a running node; `audit_rows` on any transaction, so that a database can be verified without a node.
+One pass over the entries checks log and state together; a second, over the hashes alone, checks the tree.
+"""
+
+from collections.abc import Sequence
+
+from signoff.app.audit.actions import Actions
+from signoff.app.audit.findings import AuditReport as AuditReport
+from signoff.app.audit.findings import Finding as Finding
+from signoff.app.audit.findings import Findings
+from signoff.app.audit.kept import read_kept, streams_without_entry
+from signoff.app.audit.payloads import COMMITTED, Payloads
+from signoff.app.audit.state import End, Fold, Step
+from signoff.app.audit.streams import Progress, check_streams
+from signoff.app.audit.tree import check_tree, name_missing
+from signoff.app.pages import Shelf
+from signoff.app.payloads import Keyring
+from signoff.app.world import World
+from signoff.core.action.lifecycle import Action
+from signoff.core.errors import Corrupt
+from signoff.core.run import Run
+from signoff.ledger.checkpoint import VerifierKey, parse_keys
+from signoff.ports.storage import Transaction
+
+PAYLOADS_UNCHECKED = "Payloads were not opened: the payload keys were not given."
+
+
+async def audit(
+    world: World,
+    tenant: str,
+    *,
+    against: Sequence[bytes] = (),
+    keys: Sequence[VerifierKey] | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit a tenant of a running node, on one snapshot; also against the newest checkpoint of its mirror.
+
+    Args:
+        against: checkpoints and receipts kept elsewhere, byte for byte.
+        keys: log and receipt keys; None takes those of the node, which an auditor should not.
+        progress: called from another thread.
+    """
+    origin = world.origin(tenant)
+    kept = world.mirror.last(origin)  # before the snapshot, so that it can only be behind
+    mirrored = [kept[1].encode()] if kept else []
+    known = parse_keys(world.log_keys) if keys is None else keys
+
+    def body(tx: Transaction) -> AuditReport:
+        return audit_rows(tx, origin, known, world.keyring, against=[*against, *mirrored], progress=progress)
+
+    return await world.storage.view(tenant, body)
+
+
+def audit_rows(
+    tx: Transaction,
+    origin: str,
+    keys: Sequence[VerifierKey],
+    keyring: Keyring | None,
+    *,
+    against: Sequence[bytes] = (),
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit what one tenant has stored.
+
+    Args:
+        origin: of the tenant's log.
+        keyring: opens payloads; None leaves them unopened, and the report says so.
+    """
+    found, tell = Findings(), progress or _nothing
+    _check_database(tx, found)
+    kept = read_kept(tx, origin, keys, against, found)
+    actions = Actions(tx, origin, keys, Shelf(), found)
+    payloads = Payloads(tx, keyring, found)
+    steps: dict[type, list[Step]] = {kind: [payloads.step] for kind in COMMITTED}
+    ends: dict[type, list[End]] = {kind: [payloads.end] for kind in COMMITTED}
+    steps |= {Action: [actions.step, payloads.step], Run: [actions.step_run, payloads.step]}
+    ends |= {Action: [actions.end, payloads.end], Run: [actions.end_run, payloads.end]}
+    fold = Fold(tx, found, steps, ends)
+    streams = check_streams(tx, found, fold, kept.promised, tell)
+    fold.finish()
+    actions.finish()
+    payloads.finish(streams.entries == 0)
+    streams_without_entry(tx, kept, found)
+    tree = check_tree(tx, origin, keys, kept.checkpoints, found, tell)
+    if tree.size != streams.integrated:
+        name_missing(tx, found)
+    return AuditReport(
+        origin=origin,
+        entries=streams.entries,
+        pending=streams.pending,
+        size=tree.size,
+        root=tree.root,
+        checkpoints=tree.checkpoints,
+        proved=tree.proved,
+        rows=fold.counts | actions.counts() | payloads.counts(),
+        receipts=actions.receipts,
+        payloads=payloads.opened,
+        findings=tuple(found.kept),
+        findings_total=found.total,
+        first=found.first,
+        unchecked=(PAYLOADS_UNCHECKED,) if keyring is None else (),
+    )
+
+
+def audit_log(
+    tx: Transaction, origin: str, keys: Sequence[VerifierKey], progress: Progress | None = None
+) -> tuple[int, Finding | None]:
+    """Verify the log alone: entries, streams, tree and checkpoints; returns how many entries, and the first finding."""
+    found, tell = Findings(), progress or _nothing
+    streams = check_streams(tx, found, None, {}, tell)
+    tree = check_tree(tx, origin, keys, (), found, tell)
+    if tree.size != streams.integrated:
+        name_missing(tx, found)
+    return streams.entries, found.first
+
+
+def _check_database(tx: Transaction, found: Findings) -> None:
+    try:
+        for table, fault in tx.stored.faults():
+            what = f"The database is not as this version made it: {fault}."
+            found.add(table, what, "A trigger, an index or a table can make the same rows say other things.")
+        if tx.stored.count("installation"):
+            found.add("installation", "The table installation has a row.", "This version writes none.")
+    except Corrupt as error:
+        found.add(str(error.detail.get("table", "database")), error.what, error.why, error.fix)
+
+
+def _nothing(part: str, done: int, total: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an audit finds: each finding says what is wrong, why it is, how to mend it, and where.
+
+The list is bounded, the count is not; the first finding is the one with the lowest place in the log, since what was
+altered there explains what follows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+FINDINGS_MAX: Final = 100
+KEEP: Final = "Stop writing, keep this database as it is, and compare it with the last backup that verifies."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong; `index` is the entry's place in the log, where one entry can be named."""
+
+    table: str
+    what: str
+    why: str
+    fix: str = KEEP
+    stream: str | None = None
+    seq: int | None = None
+    index: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit of one tenant saw.
+
+    `size` and `root` are the tree's, `proved` the size of the last checkpoint that held, `rows` how many rows of each
+    table were compared. `unchecked` names, in words, what could not be looked at, and why; it is no finding.
+    """
+
+    origin: str
+    entries: int
+    pending: int
+    size: int
+    root: bytes
+    checkpoints: int
+    proved: int
+    rows: Mapping[str, int]
+    receipts: int
+    payloads: int
+    findings: tuple[Finding, ...]
+    findings_total: int
+    first: Finding | None
+    unchecked: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was found."""
+        return self.findings_total == 0
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects findings: all are counted, the first hundred are kept."""
+
+    kept: list[Finding] = field(default_factory=list)
+    total: int = 0
+    first: Finding | None = None
+
+    def add(
+        self,
+        table: str,
+        what: str,
+        why: str,
+        fix: str = KEEP,
+        *,
+        stream: str | None = None,
+        seq: int | None = None,
+        index: int | None = None,
+        column: str | None = None,
+    ) -> None:
+        """Add a finding."""
+        found = Finding(table, what, why, fix, stream, seq, index, column)
+        self.total += 1
+        if len(self.kept) < FINDINGS_MAX:
+            self.kept.append(found)
+        first = self.first
+        if first is None or (index is not None and (first.index is None or index < first.index)):
+            self.first = found

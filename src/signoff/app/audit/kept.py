@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was kept outside the database: checkpoints and receipts, by which truncation and an old backup are found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from signoff.app.audit.findings import Findings
+from signoff.ledger import bundle, dsse
+from signoff.ledger import checkpoint as notes
+from signoff.ledger.checkpoint import Checkpoint, VerifierKey
+from signoff.ledger.errors import Refused
+from signoff.ledger.verify import Outcome, verify_receipt
+from signoff.ports.storage import Transaction
+
+FETCH: str = "Fetch it again and keep it byte for byte; give the file of this installation's log."
+
+
+@dataclass(slots=True)
+class Kept:
+    """What was kept outside, as far as it is truly signed and about this log."""
+
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    promised: dict[str, set[str]] = field(default_factory=dict)
+    """Leaf hashes (hex) by stream."""
+
+
+def read_kept(
+    tx: Transaction, origin: str, keys: Sequence[VerifierKey], against: Sequence[bytes], found: Findings
+) -> Kept:
+    """Return what checkpoints and receipts say; what is false or about another log is a finding.
+
+    Args:
+        against: files, byte for byte; one that begins with `{` is a receipt.
+    """
+    kept = Kept()
+    for number, data in enumerate(against, 1):
+        if data[:1] == b"{":
+            _read_receipt(tx, origin, keys, data, number, kept, found)
+        else:
+            _read_note(origin, keys, data, f"The checkpoint given as file {number}", kept, found)
+    return kept
+
+
+def streams_without_entry(tx: Transaction, kept: Kept, found: Findings) -> None:
+    """Name promised entries whose whole stream is gone, which no pass over the entries can come by."""
+    for stream, leaves in kept.promised.items():
+        if not tx.ledger.entries_of(stream):
+            why = f"A receipt kept outside promises {len(leaves)} entry of it, and the log has none."
+            found.add("entries", f"The stream {stream} is missing from the log.", why, stream=stream)
+
+
+def _read_note(
+    origin: str, keys: Sequence[VerifierKey], data: bytes | str, name: str, kept: Kept, found: Findings
+) -> None:
+    try:
+        note = notes.verify(data, keys)
+    except Refused as refused:
+        found.add("against", f"{name} is not used.", f"{refused.what} {refused.why}", FETCH)
+        return
+    if note.origin != origin:
+        found.add("against", f"{name} is not used.", f"It is of {note.origin}, and this is {origin}.", FETCH)
+        return
+    kept.checkpoints.append(note)
+
+
+def _read_receipt(
+    tx: Transaction, origin: str, keys: Sequence[VerifierKey], data: bytes, number: int, kept: Kept, found: Findings
+) -> None:
+    name = f"The receipt given as file {number}"
+    verdict = verify_receipt(data, keys)
+    if verdict.outcome in (Outcome.FALSE, Outcome.UNKNOWN) or verdict.statement is None:
+        found.add("against", f"{name} is not used.", f"{verdict.what} {verdict.why}", verdict.fix or FETCH)
+        return
+    predicate = verdict.statement["predicate"]
+    if predicate["log"] != origin:
+        found.add("against", f"{name} is not used.", f"It is of {predicate['log']}, and this is {origin}.", FETCH)
+        return
+    action = verdict.statement["subject"][0]["name"]
+    kept.promised.setdefault(action, set()).add(predicate["leaf"])
+    parts = bundle.read(data)
+    if parts.checkpoint is not None:
+        _read_note(origin, keys, parts.checkpoint, f"{name}, or rather its checkpoint,", kept, found)
+    row = tx.stored.find("receipts", predicate["receipt_id"])
+    if row is None:
+        found.add(
+            "receipts",
+            f"The receipt {predicate['receipt_id']} was issued, and is not in the database.",
+            "Its row was removed, or this database is an old backup.",
+            stream=action,
+        )
+    elif row[tx.stored.columns("receipts").index("statement")] != dsse.open_envelope(parts.envelope, keys).payload:
+        found.add(
+            "receipts",
+            f"The receipt {predicate['receipt_id']} says something else in the database.",
+            "Two statements exist under one receipt, and the one kept outside is truly signed.",
+            stream=action,
+            column="statement",
+        )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Payloads against commitments: each payload opens to what an entry commits to, and each commitment has its payload.
+
+`COMMITTED` names the columns that hold commitments and the payloads they are to; a payload that no column holds is
+committed to by name in its entry (`app/record.py`). A key that is gone takes its payloads with it; that is one finding,
+since nothing in the log says yet that it was destroyed on purpose.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from signoff.app.audit.findings import Findings
+from signoff.app.audit.state import TABLES, Rows, Told
+from signoff.app.payloads import Keyring
+from signoff.app.setup import TAGS
+from signoff.core.action.lifecycle import Action
+from signoff.core.authority.halt import Halt
+from signoff.core.errors import Corrupt, SignoffError
+from signoff.core.principal import Person
+from signoff.core.run import Run
+from signoff.ledger.entry import Entry
+from signoff.ports.storage import Transaction
+
+COMMITTED: Final[dict[type, dict[str, str]]] = {
+    Action: {
+        "args_proposed": "args",
+        "args_effective": "args",
+        "args_approved": "args",
+        "claims": "claims",
+        "decision": "decision",
+        "preview": "preview",
+        "outcome": "outcome",
+        "image": "image",
+    },
+    Run: {"task": "task", "summary": "summary"},
+    Person: {"profile": "profile"},
+    Halt: {"reason": "reason"},
+}
+"""Columns that hold a commitment, and the first part of the name of the payload it is to."""
+KEYED: Final = (Run, Person, Halt)
+"""What has a payload key of its own."""
+
+
+class Payloads:
+    """Looks at the payloads of each stream, and at the keys that seal them."""
+
+    def __init__(self, tx: Transaction, keyring: Keyring | None, found: Findings) -> None:
+        self._tx, self._found = tx, found
+        self._keyring = None if keyring is None else keyring.fresh()
+        self._payloads = Rows(tx.stored, "payloads", found)
+        self._of: str | None = None
+        self._committed: dict[str, str] = {}
+        self._lost: str | None = None
+        self._keys = 0
+        self.opened = 0
+
+    def step(self, told: Told, entry: Entry, _: Mapping[str, Any]) -> None:
+        """Remember what one entry commits to."""
+        if self._of != told.stream:
+            self._of, self._committed = told.stream, {}
+        columns = COMMITTED.get(told.kind, {})
+        for name, value in entry["set"].items():
+            if name in columns and value is not None:
+                self._committed[value] = columns[name]
+        for vote in entry.get("rows", {}).get("votes", []):
+            if vote.get("reason") is not None:
+                self._committed[vote["reason"]] = "vote"
+
+    def end(self, told: Told) -> None:
+        """Open every payload of a stream, and find those that are missing."""
+        committed = self._committed if self._of == told.stream else {}
+        if told.kind in KEYED:
+            self._check_key(told, told.get("payload_key"))
+        seen, is_erased = set(), False
+        for _, _, name, key_id, sealed in self._payloads.of(told.stream):
+            if self._keyring is None:
+                continue
+            try:
+                commitment = self._keyring.commitment(self._tx, told.stream, name, key_id, sealed)
+            except Corrupt as error:
+                self._refuse(told, f"The payload {name} of {told.stream} does not open.", error.why, "sealed")
+                continue
+            if commitment is None:
+                is_erased = True
+                if not self._is_known_lost(told, key_id):
+                    why = f"It names the key {key_id[:64]}, and there is none."
+                    self._refuse(told, f"The payload {name} of {told.stream} does not open.", why, "key_id")
+                continue
+            self.opened += 1
+            if committed.get(commitment) == name.partition(".")[0] or told.payloads.get(commitment) == name:
+                seen.add(commitment)
+            else:
+                why = "No entry of its stream commits to what it holds, under this name."
+                self._refuse(told, f"The payload {name} of {told.stream} is not what was kept.", why, "sealed")
+        if self._keyring is None or is_erased:
+            return
+        for commitment, name in {**committed, **told.payloads}.items():
+            if commitment not in seen:
+                what = f"A payload {name} of {told.stream} is missing."
+                self._refuse(told, what, "An entry commits to it, and its key was not destroyed.", "name")
+
+    def finish(self, is_empty: bool) -> None:
+        """Find payloads and keys that belong to nothing.
+
+        Args:
+            is_empty: the log has no entry, so that the tenant was never opened.
+        """
+        self._payloads.end()
+        try:
+            if not is_empty:
+                self._check_key(None, TAGS)
+            if self._tx.stored.count("payload_keys") != self._keys:
+                self._name_extra_keys()
+        except Corrupt as error:
+            self._found.add("payload_keys", error.what, error.why, error.fix)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows were compared, by table."""
+        return {"payloads": self._payloads.count, "payload_keys": self._keys}
+
+    def _check_key(self, told: Told | None, key_id: str) -> None:
+        of, stream = (told.stream, told.stream) if told else ("the tenant's keyed digests", None)
+        row = self._tx.payloads.key(key_id)
+        if row is None:
+            self._lost = key_id
+            what, why = f"The payload key of {of} is missing.", "No entry says that it was destroyed."
+            self._found.add("payload_keys", what, why, stream=stream, column="key_id")
+            return
+        self._keys += 1
+        if self._keyring is None:
+            return
+        try:
+            self._keyring.seal(self._tx, key_id)
+        except SignoffError as error:
+            what = f"The payload key of {of} does not unwrap."
+            self._found.add("payload_keys", what, error.why, stream=stream, column="sealed")
+
+    def _is_known_lost(self, told: Told, key_id: str) -> bool:
+        """Tell whether a missing key is the stream's own, which is a finding already or will be one with its run."""
+        if told.kind is Action:
+            row = self._tx.stored.find("runs", told.get("run_id"))
+            return row is not None and row[self._tx.stored.columns("runs").index("payload_key")] == key_id
+        return self._lost == key_id
+
+    def _name_extra_keys(self) -> None:
+        owned = {TAGS}
+        for kind in KEYED:
+            at = self._tx.stored.columns(TABLES[kind]).index("payload_key")
+            owned |= {row[at] for row in self._tx.stored.rows(TABLES[kind])}
+        for row in self._tx.stored.rows("payload_keys"):
+            if row[1] not in owned:
+                what = f"The payload key {row[1][:64]} belongs to nothing."
+                self._found.add("payload_keys", what, "No run, person or halt names it.", column="key_id")
+
+    def _refuse(self, told: Told, what: str, why: str, column: str) -> None:
+        self._found.add("payloads", what, why, stream=told.stream, seq=told.seq, index=told.index, column=column)
