@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: every command by its name; whatever a command needs is imported when it runs."""
+
+from collections.abc import Sequence
+
+import typer
+
+from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, sign_in
+from signoff.surfaces.cli.shell import MISUSE, Doors, Shell, command, default_command, guarded
+
+__all__ = ["Doors", "Shell", "run"]
+
+BEGIN, DECIDE, OPERATE, ADMINISTER, PROVE = "Begin", "Look and decide", "Operate", "Administer", "Prove"
+
+
+def run(arguments: Sequence[str], doors: Doors) -> int:
+    """Run one command line and return its exit code: 0 yes, 1 no, 2 misuse or cannot tell."""
+    app = _app(is_demo=next((one for one in arguments if not one.startswith("-")), "") == "demo")
+
+    def body() -> int:
+        try:
+            app(args=list(arguments), prog_name="signoff", obj=doors)
+        except SystemExit as done:
+            return done.code if isinstance(done.code, int) else MISUSE
+        return MISUSE
+
+    return guarded(Shell(doors, is_debug="--debug" in arguments), body)
+
+
+def _app(*, is_demo: bool) -> typer.Typer:
+    app = typer.Typer(
+        help="Who approved this write? Signoff stands between AI agents and the systems they change.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    def group(name: str, about: str, panel: str) -> typer.Typer:
+        made = typer.Typer(help=about, pretty_exceptions_enable=False)
+        app.add_typer(made, name=name, rich_help_panel=panel)
+        return made
+
+    if is_demo:
+        from signoff.surfaces.cli.demo import demo  # its own options, read only when it is called
+
+        command(app, "demo", panel=BEGIN)(demo)
+    else:
+        command(app, "demo", panel=BEGIN)(_demo)
+    for panel, name, function in (
+        (BEGIN, "init", check.init),
+        (BEGIN, "check", check.check),
+        (BEGIN, "serve", operations.serve),
+        (BEGIN, "doctor", doctor.doctor),
+        (BEGIN, "login", sign_in.login),
+        (BEGIN, "logout", sign_in.logout),
+        (BEGIN, "whoami", sign_in.whoami),
+        (DECIDE, "inbox", action.inbox),
+        (DECIDE, "show", action.show),
+        (DECIDE, "approve", action.approve),
+        (DECIDE, "reject", action.reject),
+        (DECIDE, "edit", action.edit),
+        (DECIDE, "cancel", action.cancel),
+        (DECIDE, "undo", action.undo),
+        (DECIDE, "resolve", action.resolve),
+        (OPERATE, "halt", operations.halt),
+        (OPERATE, "halts", operations.halts),
+        (OPERATE, "lift", operations.lift),
+        (OPERATE, "pause", operations.pause),
+        (OPERATE, "resume", operations.resume),
+        (PROVE, "verify", ledger.verify),
+        (PROVE, "receipt", ledger.receipt),
+        (ADMINISTER, "token", authority.token),
+    ):
+        command(app, name, panel=panel)(function)
+    command(app, "approvals", is_hidden=True)(action.inbox)
+
+    runs = group("runs", "What agents are doing, and did.", DECIDE)
+    default_command(runs, "list", action.runs)
+    command(runs, "show")(action.show_run)
+    command(runs, "timeline")(action.timeline)
+    command(runs, "complete")(action.complete)
+
+    people = group("people", "People and their roles.", ADMINISTER)
+    default_command(people, "list", authority.people)
+    command(people, "add")(authority.add_person)
+    command(people, "roles")(authority.set_roles)
+    command(people, "disable")(authority.disable_person)
+    command(people, "enable")(authority.enable_person)
+
+    agents = group("agents", "Agents and their owners.", ADMINISTER)
+    default_command(agents, "list", authority.agents)
+    command(agents, "add")(authority.add_agent)
+    command(agents, "disable")(authority.disable_agent)
+    command(agents, "enable")(authority.enable_agent)
+    command(agents, "revoke-tokens")(authority.revoke_tokens)
+
+    keys = group("keys", "API keys.", ADMINISTER)
+    default_command(keys, "list", authority.keys)
+    command(keys, "issue")(authority.issue_key)
+    command(keys, "revoke")(authority.revoke_key)
+
+    envelopes = group("envelopes", "What each workflow's agents may do.", ADMINISTER)
+    default_command(envelopes, "list", authority.envelopes)
+    command(envelopes, "publish")(authority.publish_envelopes)
+    command(envelopes, "versions")(authority.versions)
+    command(envelopes, "withdraw")(authority.withdraw)
+
+    tools = group("tools", "The systems' tools, and what is known of them.", ADMINISTER)
+    default_command(tools, "list", authority.tools)
+    command(tools, "discover")(authority.discover)
+    command(tools, "publish")(authority.publish_tools)
+
+    log = group("ledger", "The log of everything that was decided and done.", PROVE)
+    command(log, "verify")(ledger.verify_ledger)
+    command(log, "export")(ledger.export_ledger)
+    command(log, "key")(ledger.key)
+    return app
+
+
+def _demo(shell: Shell) -> int:
+    """Run the main job before your eyes: invoices, one agent, your approval, receipts, an undo."""
+    raise AssertionError("`run` puts the demo itself in this place when it is called")

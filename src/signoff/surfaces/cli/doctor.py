@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`signoff doctor`: which controls are on, off or inert, and what is wrong with this installation.
+
+Inert is what a page asks for and nothing keeps: it is shown loudly and is no error by itself, since nothing passes
+silently. Exit 1 if something is wrong.
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from signoff.core.errors import SignoffError
+from signoff.surfaces.cli.shell import NO, YES, Data, Shell
+
+if TYPE_CHECKING:
+    from signoff.app.world import World
+
+CLOCK_SLACK_US: Final = 2_000_000
+# What this version does not keep; where no page asks for one it is off, where one does it is inert.
+NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score", "citations")
+KEPT: Final = (
+    ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
+    ("tool pins", "a tool that is not the one that was pinned is refused"),
+    ("kill switch", "tenant, workflow, agent, tool"),
+    ("budgets", "money and tool calls of a task, reserved before a call is sent"),
+    ("ledger", "state and its entry commit together; receipts are signed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "on", "off", "inert", "wrong", "unknown"]
+    note: str
+    fix: str = ""
+
+
+def doctor(shell: Shell, data: Data = None) -> int:
+    """Say which controls are on, off or inert, and what is wrong; exit 1 if anything is."""
+    lines = _look_at_directory(shell, data) if data is not None else _look_at_server(shell)
+    wrong = [line for line in lines if line.state == "wrong"]
+    shell.answer({"ok": not wrong, "lines": [asdict(line) for line in lines]})
+    shell.table(("what", "state", "note", "fix"), [(one.name, one.state, one.note, one.fix or None) for one in lines])
+    shell.line(f"{len(wrong)} thing(s) are wrong." if wrong else "Nothing is wrong.")
+    return NO if wrong else YES
+
+
+# --- over HTTP -----------------------------------------------------------------------------------------------------
+
+
+def _look_at_server(shell: Shell) -> list[Line]:
+    from signoff.ledger.checkpoint import parse
+
+    client = shell.client()
+    client.get("/healthz")  # no answer at all ends the command with that
+    lines = [Line("server", "ok", client.url)]
+    try:
+        client.get("/readyz")
+        lines.append(Line("ready", "ok", "it takes work"))
+    except SignoffError as error:
+        lines.append(Line("ready", "wrong", f"{error.what} {error.why}", error.fix))
+    try:
+        me = client.get("/v1/me")
+    except SignoffError as error:
+        return [*lines, Line("your key", "wrong", f"{error.what} {error.why}", error.fix)]
+    lines.append(Line("your key", "ok", f"{me['kind']} {me['id']}: {', '.join(me['roles']) or 'no roles'}"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in ("envelopes", "tools", "halts", "people"):
+        try:
+            found[name] = list(client.items(f"/v1/{name}"))
+        except SignoffError as error:
+            lines.append(Line(name, "unknown", error.why, error.fix))
+    lines += controls(found.get("envelopes"))
+    lines += systems(found.get("envelopes"), found.get("tools"))
+    lines += halted(found.get("halts"))
+    try:
+        note = parse(client.get("/v1/ledger/checkpoint")["note"])
+        lines.append(Line("ledger head", "ok", f"{note.origin}: {note.size} entries are signed"))
+    except SignoffError as error:
+        lines.append(Line("ledger head", "unknown", f"{error.what} {error.why}", error.fix))
+    return lines
+
+
+# --- in a data directory -------------------------------------------------------------------------------------------
+
+
+def _look_at_directory(shell: Shell, data: Path) -> list[Line]:
+    from signoff.settings import Settings
+    from signoff.surfaces.cli.offline import installation_of, is_served
+
+    settings = Settings(data=data, installation=installation_of(data))
+    lines = [Line("data directory", "ok", f"{data}, {'served now' if is_served(data) else 'not served now'}")]
+    lines += modes(data)
+
+    async def look() -> list[Line]:
+        async with shell.doors.reading(settings) as world:
+            return await _look_inside(world, settings.mirror_directory, data)
+
+    try:
+        lines += asyncio.run(look())
+    except SignoffError as error:
+        lines.append(Line("opening it", "wrong", f"{error.what} {error.why}", error.fix))
+    return lines
+
+
+async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
+    from signoff.app.authority import lists
+    from signoff.app.world import TENANT
+    from signoff.surfaces.cli.offline import reader
+
+    me = reader(TENANT)
+    lines = [Line("keys and database", "ok", f"installation {world.installation}")]
+    head, last = await world.storage.view(TENANT, lambda tx: (tx.ledger.head(), tx.ledger.last_at()))
+    ahead = last - time.time_ns() // 1000
+    if ahead > CLOCK_SLACK_US:
+        fix = "Set the clock right before you serve; until then new entries carry the time of the last one."
+        lines.append(
+            Line("clock", "wrong", f"the last entry lies {ahead / 1e6:.0f} s ahead of this machine's clock", fix)
+        )
+    else:
+        lines.append(Line("clock", "ok", "not behind the last entry"))
+    size = head.size if head else 0
+    kept = world.mirror.last(world.origin(TENANT))
+    if kept is None:
+        lines.append(Line("checkpoint mirror", "off", f"nothing is kept in {mirror}", "Serve with --mirror DIR."))
+    elif kept[0] > size or (head and kept[0] == size and kept[1] != head.note):
+        note = f"it knows {kept[0]} entries, the database {size}: an old backup, or an altered database"
+        fix = f"Keep both as they are, and run `signoff ledger verify --data {data}`."
+        lines.append(Line("checkpoint mirror", "wrong", note, fix))
+    elif os.path.realpath(data) == os.path.commonpath((os.path.realpath(data), os.path.realpath(mirror))):  # noqa: ASYNC240
+        note = "it stands inside the data directory: a restored backup takes it along"
+        lines.append(Line("checkpoint mirror", "inert", note, "Serve with --mirror on another disk."))
+    else:
+        lines.append(Line("checkpoint mirror", "on", f"{mirror}, {kept[0]} entries"))
+    envelopes = (await lists.envelopes(world, me)).items
+    lines += controls(envelopes)
+    lines += systems(envelopes, (await lists.tools(world, me)).items)
+    lines += halted((await lists.halts(world, me, None, 200, True)).items)
+    people = (await lists.people(world, me, None, 1000)).items
+    lines += approvers(await _roles_asked(world), people)
+    states = await world.storage.view(TENANT, lambda tx: tx.actions.count_states())
+    if waiting := states.get("needs_person", 0):
+        fix = "Look into the target, then `signoff resolve ID`."
+        lines.append(Line("doubt", "wrong", f"{waiting} write(s) that only a person can settle", fix))
+    return lines
+
+
+async def _roles_asked(world: "World") -> dict[str, tuple[str, ...]]:
+    from signoff.app.world import TENANT
+
+    def body(tx: Any) -> dict[str, tuple[str, ...]]:
+        pages = tx.authority.publications("envelope")
+        return {page.name: world.shelf.envelope(tx, page.digest).approval_roles for page in pages}
+
+    return await world.storage.view(TENANT, body)
+
+
+# --- what both look at ---------------------------------------------------------------------------------------------
+
+
+def controls(envelopes: Iterable[Mapping[str, Any]] | None) -> list[Line]:
+    """Return the controls: kept ones, and those not kept, inert where a page asks for them."""
+    lines = [Line(name, "on", note) for name, note in KEPT]
+    asked: dict[str, list[str]] = {}
+    said: dict[str, str] = {}
+    for page in envelopes or ():
+        for control in page["inert"]:
+            asked.setdefault(control["control"], []).append(f"{page['name']} line {control['line']}")
+            said[control["control"]] = control["consequence"]
+    for name in dict.fromkeys((*NOT_KEPT, *asked)):
+        if name in asked:
+            lines.append(Line(name, "inert", f"asked for by {', '.join(asked[name])}. {said[name]}"))
+        else:
+            lines.append(Line(name, "off", "not kept by this version; no envelope asks for it"))
+    return lines
+
+
+def systems(envelopes: Iterable[Mapping[str, Any]] | None, tools: Iterable[Mapping[str, Any]] | None) -> list[Line]:
+    """Return whether each system answers, and whether its tools are the ones that were pinned."""
+    lines: list[Line] = []
+    if envelopes is not None and not list(envelopes):
+        lines.append(
+            Line("workflows", "off", "no envelope is published: no run can begin", "signoff envelopes publish")
+        )
+    by_system: dict[str, list[Mapping[str, Any]]] = {}
+    for tool in tools or ():
+        by_system.setdefault(tool["system"], []).append(tool)
+    for system, own in sorted(by_system.items()):
+        bad = {state: [one["tool"] for one in own if one["state"] == state] for state in _PINS}
+        for state, (what, fix) in _PINS.items():
+            if bad[state]:
+                lines.append(Line(f"system {system}", "wrong", f"{what}: {', '.join(bad[state])}", fix))
+        if not any(bad.values()):
+            lines.append(Line(f"system {system}", "ok", f"it answers, and {len(own)} tools are as pinned"))
+    if tools is not None and not by_system:
+        lines.append(Line("systems", "off", "no tool contract is published", "signoff tools publish"))
+    return lines
+
+
+_PINS: Final = {
+    "unavailable": ("not offered, or its server cannot be reached", "Start the server; see its command or URL."),
+    "unpinned": ("no schema_digest, so it is refused", "`signoff tools discover` writes the pins."),
+    "changed": ("not the tool that was pinned", "Look at what changed; then pin and publish it anew."),
+}
+
+
+def halted(halts: Iterable[Mapping[str, Any]] | None) -> list[Line]:
+    """Return the halts in force: meant by somebody, so not wrong, and never to be overlooked."""
+    return [
+        Line(
+            f"halt {one['scope']}", "on", f"{one['halt_id']} since {one['requested']}", f"signoff lift {one['halt_id']}"
+        )
+        for one in halts or ()
+        if not one["is_lifted"]
+    ]
+
+
+def approvers(asked: Mapping[str, Iterable[str]], people: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """Return workflows whose approvals nobody could give."""
+    held = {role for one in people if one["is_active"] for role in one["roles"]}
+    lines = []
+    for workflow, roles in sorted(asked.items()):
+        wanted = tuple(roles)
+        if wanted and not held & set(wanted):
+            note = f"{workflow} asks for {' or '.join(wanted)}, and no active person holds that"
+            lines.append(Line("approvers", "wrong", note, "signoff people add NAME --role ROLE"))
+    return lines
+
+
+def modes(data: Path) -> list[Line]:
+    """Return what others than the owner could read or change."""
+    lines = []
+    for path in (data, data / "keys", data / "admin.key", data / "signoff.db", *sorted((data / "keys").glob("*.json"))):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        mode = stat.S_IMODE(found.st_mode)
+        is_secret = path.name == "admin.key" or "keys" in (path.name, path.parent.name)
+        if mode & (0o077 if is_secret else 0o022):
+            note = f"{path} has mode {mode:04o}"
+            fix = f"chmod {'700' if path.is_dir() else '600'} {path}"
+            lines.append(Line("file modes", "wrong", note, fix))
+    return lines or [Line("file modes", "ok", "keys can be read by their owner only")]

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`signoff verify`, `receipt` and `ledger`: evidence, judged on this machine.
+
+Nothing here believes a server: what it hands out is verified with keys, and keys are best taken from elsewhere. Exit 0
+is true, 1 false, 2 cannot tell (contract, section 5).
+"""
+
+import base64
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signoff.core.errors import Malformed
+from signoff.surfaces.cli import render
+from signoff.surfaces.cli.shell import MISUSE, NO, YES, Data, Shell
+
+if TYPE_CHECKING:
+    from signoff.ledger.checkpoint import VerifierKey
+    from signoff.ledger.fold import Report
+
+Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here; nothing is overwritten.")]
+BYTES_MAX = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is to be verified: entries in order, signed notes, and the keys by which they count."""
+
+    entries: Iterable[tuple[int | None, bytes]]
+    notes: list[str]
+    keys: "tuple[VerifierKey, ...]"
+    total: int | None = None
+    receipts: list[bytes] = field(default_factory=list)  # against which the log is held
+    notes_kept: int = 0
+
+
+def verify(
+    shell: Shell,
+    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="The receipt's file.")],
+    key: Annotated[Path, typer.Option(help="Verifier keys: `signoff ledger key`, from a source you trust.")],
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint you kept; the proof must hold in it.")] = None,
+) -> int:
+    """Judge a receipt offline: 0 included and true, 1 false, 2 cannot tell or not yet due."""
+    from signoff.ledger.checkpoint import parse_keys
+    from signoff.ledger.verify import verify_receipt
+
+    keys = parse_keys(_read(key).decode("utf-8", "replace"))
+    note = None if checkpoint is None else _read(checkpoint)
+    verdict = verify_receipt(_read(receipt), keys, note, time.time_ns() // 1000)
+    predicate = verdict.statement["predicate"] if verdict.statement else {}
+    known = {name: predicate.get(name) for name in _SHOWN if name in predicate}
+    shell.answer(
+        {
+            "outcome": verdict.outcome.value,
+            "what": verdict.what,
+            "why": verdict.why,
+            "fix": verdict.fix,
+            "statement": verdict.statement,
+            "index": verdict.proof.index if verdict.proof else None,
+            "checkpoint": verdict.checkpoint.size if verdict.checkpoint else None,
+        }
+    )
+    shell.line(f"{verdict.outcome.value.upper()}  {render.visible(verdict.what)}")
+    shell.line(f"  why  {render.visible(verdict.why)}")
+    if verdict.fix:
+        shell.line(f"  fix  {render.visible(verdict.fix)}")
+    if known:
+        shell.table(("statement", "value"), list(known.items()))
+        voters = [(one["person"], one["role"], moment(one["at"])) for one in predicate.get("voters", ())]
+        if voters:
+            shell.table(("approved by", "as", "at"), voters)
+    return verdict.exit_code
+
+
+_SHOWN = ("receipt_id", "action", "run", "workflow", "agent", "principal", "tool", "state", "digest", "envelope",
+          "attempts", "cost_usd_micros", "self_approved", "reverses", "log")  # fmt: skip
+
+
+def receipt(
+    shell: Shell,
+    receipt_id: Annotated[str, typer.Argument(metavar="ID", help="A receipt, or the action it is about.")],
+    output: Out = None,
+) -> int:
+    """Fetch a receipt, byte for byte as it is verified."""
+    from signoff.surfaces.cli.action import action_id_of
+
+    client = shell.client()
+    if not receipt_id.startswith("rcp_"):
+        document = client.get(f"/v1/actions/{action_id_of(client, receipt_id)}")
+        if not document.get("receipt_id"):
+            raise Malformed(
+                what=f"Action {document['action_id']} has no receipt.",
+                why=f"It is {document['state']}; a receipt comes with the outcome of a write that was sent.",
+                fix="Fetch it once the action has succeeded or failed.",
+                code="receipt.none",
+            )
+        receipt_id = document["receipt_id"]
+    data = client.raw(f"/v1/receipts/{receipt_id}")
+    if output is None:
+        sys.stdout.buffer.write(data)  # exact bytes: a newline more would spoil it
+        sys.stdout.flush()
+        return YES
+    _write_new(output, data)
+    shell.answer({"receipt_id": receipt_id, "file": str(output), "bytes": len(data)})
+    shell.line(f"{output}: verify it with `signoff verify {output} --key KEY`.")
+    return YES
+
+
+def verify_ledger(
+    shell: Shell,
+    data: Data = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint or receipt you kept: finds truncation and an old backup.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Verifier keys; without, those of the installation itself.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Verify what `signoff ledger export` wrote.")] = None,
+) -> int:
+    """Verify the whole log again; with --data also every state row against its entries."""
+    if data is not None and export is not None:
+        raise Malformed("Two sources were named.", "--data and --export exclude each other.", "Give one.")
+    kept = [_read(path) for path in against or []]
+    given = _keys_of(_read(key)) if key else None
+    if data is not None:
+        return _verify_directory(shell, data, kept, given)
+    evidence = _from_export(export, given) if export is not None else _from_server(shell, given)
+    report, wrong = judge(evidence, kept)
+    if given is None:
+        shell.say("The keys came with the log; give --key from a source you trust to rule out that both were replaced.")
+    return _tell(shell, report, wrong, "only the log: rows of state are compared with --data on the server's machine")
+
+
+def export_ledger(
+    shell: Shell,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
+) -> int:
+    """Write the whole log to a directory: entries.jsonl, checkpoint, keys; `ledger verify --export` reads it."""
+    evidence, count = _from_server(shell, None), 0
+    output.mkdir(parents=True)
+    with (output / "entries.jsonl").open("xb") as file:
+        for _, entry in render.progress_over(iter(evidence.entries), evidence.total, "entries", sys.stderr):
+            file.write(entry + b"\n")
+            count += 1
+    (output / "checkpoint").write_bytes(evidence.notes[0].encode())
+    (output / "keys").write_text(_key_text(shell))
+    shell.answer({"directory": str(output), "entries": count})
+    shell.line(f"{count} entries in {output}.")
+    return YES
+
+
+def key(shell: Shell, output: Out = None) -> int:
+    """Write the verifier keys of this installation: the KEY file of `signoff verify`."""
+    text = _key_text(shell)
+    if output is None:
+        shell.answer({"keys": text.splitlines()})
+        shell.line(text.rstrip("\n"))
+        return YES
+    _write_new(output, text.encode())
+    shell.answer({"file": str(output), "keys": text.splitlines()})
+    shell.line(f"{output}: hand it out by a way that a forger of receipts cannot reach.")
+    return YES
+
+
+def judge(evidence: Evidence, kept: Sequence[bytes]) -> "tuple[Report, list[str]]":
+    """Return the report on a log, and what it lacks of the checkpoints and receipts that were kept elsewhere."""
+    from signoff.ledger.bundle import read, read_statement
+    from signoff.ledger.checkpoint import parse
+    from signoff.ledger.dsse import open_envelope
+    from signoff.ledger.errors import Refused
+    from signoff.ledger.fold import verify_log
+    from signoff.ledger.merkle import leaf_hash
+    from signoff.ledger.verify import Outcome, verify_receipt
+
+    notes, promised, wrong = list(evidence.notes), {}, []
+    for data in kept:
+        if not data.startswith(b"{"):
+            parse(data)
+            notes.append(data.decode())
+            continue
+        verdict = verify_receipt(data, evidence.keys)
+        if verdict.outcome is Outcome.FALSE:
+            raise Refused(verdict.what, verdict.why, verdict.fix)
+        parts = read(data)
+        predicate = read_statement(open_envelope(parts.envelope, evidence.keys).payload)["predicate"]
+        promised[predicate["leaf"]] = predicate["receipt_id"]
+        if parts.checkpoint is not None:
+            notes.append(parts.checkpoint)
+
+    def seen() -> Iterator[tuple[int | None, bytes]]:
+        for index, entry in evidence.entries:
+            if promised:
+                promised.pop(leaf_hash(entry).hex(), None)
+            yield index, entry
+
+    report = verify_log(render.progress_over(seen(), evidence.total, "verifying", sys.stderr), notes, evidence.keys)
+    if report.is_sound:
+        wrong += [f"The entry that receipt {one} promises is not in the log." for one in promised.values()]
+    return report, wrong
+
+
+def moment(at_us: int | None) -> str:
+    """Return an instant of a ledger, microseconds since 1970, for people."""
+    from signoff.app.action.documents import when
+
+    return when(at_us) or "-"
+
+
+def _verify_directory(shell: Shell, data: Path, kept: Sequence[bytes], given: "tuple[VerifierKey, ...] | None") -> int:
+    import asyncio
+
+    from signoff.settings import Settings
+    from signoff.surfaces.cli.offline import installation_of
+
+    async def run() -> int:
+        async with shell.doors.reading(Settings(data=data, installation=installation_of(data))) as world:
+            evidence = await _from_directory(world, given)
+            report, wrong = judge(evidence, kept)
+            scope = "only the log: this version compares no rows of state"
+            return _tell(shell, report, wrong, scope)
+
+    return asyncio.run(run())
+
+
+async def _from_directory(world: Any, given: "tuple[VerifierKey, ...] | None") -> Evidence:
+    from signoff.app.world import TENANT
+
+    def body(tx: Any) -> tuple[list[tuple[int | None, bytes]], list[str]]:
+        entries = [(index, data) for index, _, _, _, data in tx.ledger.scan()]
+        return entries, [head.note for head in tx.ledger.heads()]
+
+    entries, notes = await world.storage.view(TENANT, body)
+    if (last := world.mirror.last(world.origin(TENANT))) is not None:
+        notes.append(last[1])
+    keys = given or _keys_of(world.log_keys.encode())
+    return Evidence(entries, notes, keys, len(entries))
+
+
+def _from_server(shell: Shell, given: "tuple[VerifierKey, ...] | None") -> Evidence:
+    from signoff.ledger.checkpoint import parse
+
+    client = shell.client()
+    note = client.get("/v1/ledger/checkpoint")["note"]
+    keys = given or _keys_of(_key_text(shell).encode())
+    size = parse(note).size
+
+    def entries() -> Iterator[tuple[int | None, bytes]]:
+        for item in client.items("/v1/ledger/entries"):
+            if item["index"] >= size:  # written since the checkpoint
+                return
+            yield item["index"], item["entry"].encode()
+
+    return Evidence(entries(), [note], keys, size)
+
+
+def _from_export(directory: Path, given: "tuple[VerifierKey, ...] | None") -> Evidence:
+    keys = given or _keys_of(_read(directory / "keys"))
+    note = _read(directory / "checkpoint").decode("utf-8", "replace")
+
+    def entries() -> Iterator[tuple[int | None, bytes]]:
+        with (directory / "entries.jsonl").open("rb") as file:
+            for index, line in enumerate(file):
+                yield index, line.removesuffix(b"\n")
+
+    return Evidence(entries(), [note], keys)
+
+
+def _key_text(shell: Shell) -> str:
+    return shell.client().raw("/v1/ledger/keys").decode()
+
+
+def _tell(shell: Shell, report: "Report", wrong: Sequence[str], scope: str) -> int:
+    bad = report.bad
+    is_sound = report.is_sound and not wrong
+    shell.answer(
+        {
+            "sound": is_sound,
+            "log": report.origin,
+            "entries": report.size,
+            "pending": report.pending,
+            "root": base64.b64encode(report.root).decode(),
+            "checkpoints": report.checkpoints,
+            "proved": report.proved,
+            "scope": scope,
+            "bad": {"index": bad.index, "what": bad.what, "why": bad.why, "fix": bad.fix} if bad else None,
+            "wrong": list(wrong),
+        }
+    )
+    if bad:
+        shell.line(render.problem(bad.what, bad.why, bad.fix).rstrip())
+    for one in wrong:
+        shell.line(render.visible(one))
+    shell.table(
+        ("log", "entries", "waiting", "checkpoints", "signed up to"),
+        [(report.origin, report.size, report.pending, report.checkpoints, report.proved)],
+    )
+    shell.line(f"{'SOUND' if is_sound else 'NOT SOUND'}: {scope}.")
+    if is_sound and not report.checkpoints:
+        shell.say("No checkpoint was there to hold the entries against: nobody has signed them.")
+        return MISUSE
+    return YES if is_sound else NO
+
+
+def _keys_of(text: bytes) -> "tuple[VerifierKey, ...]":
+    from signoff.ledger.checkpoint import parse_keys
+
+    return parse_keys(text.decode("utf-8", "replace"))
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BYTES_MAX + 1)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
