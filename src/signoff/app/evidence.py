@@ -4,9 +4,11 @@
 Only a recorded checkpoint is ever shown, and proofs are for its size or a smaller one (RFC 9162, section 2.1).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signoff.app.action.documents import Document, receipt_bundle, when
+from signoff.app.audit import AuditReport, audit
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Malformed, NotFound, Unavailable
@@ -216,3 +218,13 @@ def _out_of_range(path: str, size: int) -> Malformed:
         code="ledger.out_of_range",
         path=path,
     )
+
+
+async def verify(world: World, caller: Caller, against: Sequence[bytes]) -> AuditReport:
+    """Verify everything a tenant has stored, on one snapshot.
+
+    Raises:
+        Forbidden: neither auditor, operator nor admin.
+    """
+    require_auditor(caller)
+    return await audit(world, caller.tenant, against=against)

@@ -340,6 +340,35 @@ class Consistency(BaseModel):
     hashes: list[str]
 
 
+class AuditFinding(BaseModel):
+    table: str
+    stream: str | None
+    seq: int | None
+    index: int | None
+    column: str | None
+    what: str
+    why: str
+    fix: str
+
+
+class Audited(BaseModel):
+    """What a verification of the whole log and of every row of state found; at most 100 findings are listed."""
+
+    verified: bool
+    origin: str
+    entries: int
+    pending: int
+    size: int
+    root: str
+    checkpoints: int
+    rows: dict[str, int]
+    receipts: int
+    payloads: int
+    findings_total: int
+    findings: list[AuditFinding]
+    unchecked: list[str]
+
+
 class Ready(BaseModel):
     is_ready: bool
     reasons: list[str]

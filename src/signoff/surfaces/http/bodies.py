@@ -146,9 +146,15 @@ class KeyBody(Body):
     holder: Id | None = Field(None, description="By default the caller.")
 
 
+class VerifyBody(Body):
+    """Checkpoints and receipts kept elsewhere, as text, to hold the log against."""
+
+    against: Annotated[list[Annotated[str, Field(max_length=BYTES_MAX)]], Field(max_length=32)] = []
+
+
 BODIES: Final = (
     RunBody, ProposalBody, CompleteBody, NothingBody, CancelBody, ResolveBody, DecisionBody, HaltBody, TokenBody,
-    PageBody, WithdrawBody, PersonBody, PersonChange, AgentBody, AgentChange, KeyBody,
+    PageBody, WithdrawBody, PersonBody, PersonChange, AgentBody, AgentChange, KeyBody, VerifyBody,
 )  # fmt: skip
 B = TypeVar("B", bound=Body)
 

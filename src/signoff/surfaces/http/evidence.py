@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the log, for those who audit it: checkpoints, entries, proofs, verifier keys."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from signoff.app import evidence
+from signoff.app.audit import AuditReport
 from signoff.app.world import World
 from signoff.core.money import INT_MAX
 from signoff.surfaces.http import answers as a
+from signoff.surfaces.http import bodies as b
 from signoff.surfaces.http.described import call
 from signoff.surfaces.http.replies import Asked, caller_in, index_of, json_reply
 
@@ -58,7 +61,24 @@ def evidence_routes(world: World) -> APIRouter:
         """That the tree of one size is the beginning of that of another (RFC 9162, section 2.1.4)."""
         return json_reply(await evidence.consistency(world, caller_in(request), first, second))
 
+    @routes.post("/v1/ledger/verify", tags=["ledger"], **call(a.Audited, body=b.VerifyBody, needs_body=False))
+    async def verify_ledger(request: Request) -> Response:
+        """Verify the whole log again, and compare every row of state with it; takes as long as the log is large.
+
+        A server vouches for itself here. `signoff ledger verify --data` and an auditor's own keys depend on nobody.
+        """
+        caller, body = caller_in(request), await b.read(request, b.VerifyBody)
+        report = await evidence.verify(world, caller, [text.encode() for text in body.against])
+        return json_reply(as_document(report))
+
     return routes
+
+
+def as_document(report: AuditReport) -> dict[str, Any]:
+    """Return a report as it is answered."""
+    told = {name: getattr(report, name) for name in a.Audited.model_fields if hasattr(report, name)}
+    findings = [asdict(finding) for finding in report.findings]
+    return told | {"verified": report.is_sound, "root": report.root.hex(), "findings": findings}
 
 
 def _checkpoint() -> dict[str, Any]:
