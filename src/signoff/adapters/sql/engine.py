@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, ClauseElement, bindparam
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from signoff.adapters.sql.tables import SCHEMA_VERSION, metadata
+from signoff.adapters.sql.tables import SCHEMA_VERSION, WIDE, metadata
 from signoff.core.errors import Accident, Unavailable
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
@@ -120,7 +120,8 @@ def schema() -> dict[str, str]:
     """Return the text that makes each table and index, by name, in the order in which they are made."""
     made = {}
     for table in metadata.sorted_tables:
-        made[table.name] = f"{str(CreateTable(table).compile(dialect=_DIALECT)).strip()} STRICT, WITHOUT ROWID"
+        text = str(CreateTable(table).compile(dialect=_DIALECT)).strip()
+        made[table.name] = f"{text} STRICT" if table.name in WIDE else f"{text} STRICT, WITHOUT ROWID"
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             made[str(index.name)] = str(CreateIndex(index).compile(dialect=_DIALECT))
     return made
@@ -157,7 +158,8 @@ def _tell_planner(connection: Connection) -> None:
     connection.execute("ANALYZE")
     whole, part = 1_000_000, 1_000  # a partial index holds what is under way, which is little
     for table in metadata.sorted_tables:
-        keys = [(table.name, len(table.primary_key), whole)]
+        key = f"sqlite_autoindex_{table.name}_1" if table.name in WIDE else table.name
+        keys = [(key, len(table.primary_key), whole)]
         for index in table.indexes:
             is_partial = index.dialect_options["sqlite"]["where"] is not None
             keys.append((str(index.name), len(index.columns), part if is_partial else whole))

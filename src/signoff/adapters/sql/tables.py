@@ -136,6 +136,10 @@ installation = Table(
     Column("value", Text, nullable=False),
 )
 
+# A row past a quarter of a page would leave its key's tree for a page of its own, and be half empty there: these tables
+# keep their rows in the order of arrival instead, with the key as an index beside them.
+WIDE = frozenset({"actions", "entries", "payloads", "publications", "receipts"})
+
 Index("actions_run", actions.c.tenant, actions.c.run_id, actions.c.action_id)
 Index(
     "actions_request",
