@@ -220,11 +220,11 @@ class Stored(Protocol):
         """Yield stream, seq, time, index and bytes of every entry by stream and seq, each with the leaf that the
         tree holds at its index."""
 
-    def nodes(self, level: int) -> Iterator[tuple[int, int, bytes]]:
-        """Yield level, position and hash of a level's stored nodes, from left to right."""
+    def nodes(self, level: int) -> Iterator[tuple[bytes]]:
+        """Yield the hash of each stored node of a level, alone in its row, from left to right."""
 
-    def node_levels(self) -> tuple[int, int] | None:
-        """Return the lowest and the highest level of which a node is stored."""
+    def node_levels(self) -> list[tuple[int, int, int, int]]:
+        """Return each stored level of the tree with the number of its nodes, and the first and last position."""
 
     def leaf_without_entry(self) -> int | None:
         """Return the first position of the tree's leaves that is the index of no entry."""

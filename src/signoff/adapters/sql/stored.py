@@ -24,13 +24,13 @@ _ENTRIES = Statement(
     .order_by(_e.stream, _e.seq)
 )
 _NODES = Statement(
-    select(_n.level, _n.position, _n.hash)
-    .where(_n.tenant == param("tenant"), _n.level == param("at_level"))
-    .order_by(_n.position)
+    select(_n.hash).where(_n.tenant == param("tenant"), _n.level == param("at_level")).order_by(_n.position)
 )
-# Two statements, for each of the two ends is one step down the key, and both at once are a pass over all nodes.
-_LOWEST = Statement(select(func.min(_n.level)).where(_n.tenant == param("tenant")))
-_HIGHEST = Statement(select(func.max(_n.level)).where(_n.tenant == param("tenant")))
+_LEVELS = Statement(
+    select(_n.level, func.count(), func.min(_n.position), func.max(_n.position))
+    .where(_n.tenant == param("tenant"))
+    .group_by(_n.level)
+)
 _ORPHAN = Statement(
     select(func.min(_n.position))
     .select_from(t.nodes.outerjoin(t.entries, and_(_e.tenant == _n.tenant, _e.idx == _n.position)))
@@ -65,16 +65,13 @@ class SqlStored:
         with _told("entries"):
             yield from self._connection.run(_ENTRIES, {"tenant": self._tenant})
 
-    def nodes(self, level: int) -> Iterator[tuple[int, int, bytes]]:
+    def nodes(self, level: int) -> Iterator[tuple[bytes]]:
         with _told("nodes"):
             yield from self._connection.run(_NODES, {"tenant": self._tenant, "at_level": level})
 
-    def node_levels(self) -> tuple[int, int] | None:
+    def node_levels(self) -> list[tuple[int, int, int, int]]:
         with _told("nodes"):
-            lowest, highest = (
-                self._connection.run(one, {"tenant": self._tenant}).fetchone()[0] for one in (_LOWEST, _HIGHEST)
-            )
-            return None if lowest is None else (lowest, highest)
+            return self._connection.run(_LEVELS, {"tenant": self._tenant}).fetchall()
 
     def leaf_without_entry(self) -> int | None:
         with _told("nodes"):

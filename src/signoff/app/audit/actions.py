@@ -286,9 +286,10 @@ def _is_receipted(told: Told) -> bool:
 
 
 def _counts(vote: Mapping[str, Any], action: Action) -> bool:
-    return bool(vote.get("digest") == action.digest and vote.get("decision") == "approve")
+    return (vote.get("digest"), vote.get("decision")) == (action.digest, "approve")
 
 
 def _is_same_vote(one: tuple[Any, ...], other: tuple[Any, ...], columns: tuple[str, ...]) -> bool:
     """Tell whether two rows are of one vote that differs in few columns."""
-    return sum(mine != its for mine, its in zip(one, other, strict=True)) < len(columns) // 2
+    differing = [name for name, mine, its in zip(columns, one, other, strict=True) if mine != its]
+    return len(differing) < len(columns) // 2

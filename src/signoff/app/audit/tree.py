@@ -17,7 +17,7 @@ from signoff.core.errors import Corrupt
 from signoff.ledger import checkpoint as notes
 from signoff.ledger.checkpoint import Checkpoint, VerifierKey
 from signoff.ledger.errors import Refused
-from signoff.ledger.merkle import EMPTY_ROOT, HASH_BYTES, Frontier
+from signoff.ledger.merkle import HASH_BYTES, Frontier
 from signoff.ports.storage import Transaction
 
 _BATCH: Final = 4096
@@ -46,12 +46,7 @@ def check_tree(
     Args:
         kept: checkpoints from outside, truly signed and of this origin.
     """
-    try:
-        total = tx.stored.count("nodes")
-    except Corrupt as error:
-        found.add("nodes", error.what, error.why, error.fix)
-        return Tree(0, EMPTY_ROOT, 0, 0)
-    growing = _Growing(tx, found, tell, total)
+    growing = _Growing(tx, found, tell)
     checkpoints = proved = 0
     last_stored: int | None = None
     own = ((note.size, 0, note) for note in _stored_checkpoints(tx, origin, keys, found))
@@ -147,83 +142,90 @@ def _compare_kept(growing: "_Growing", note: Checkpoint, last_stored: int | None
 class _Growing:
     """The tree as it grows from its stored leaves, each complete node compared with the stored one."""
 
-    def __init__(self, tx: Transaction, found: Findings, tell: Progress, total: int) -> None:
-        self._tx, self._found, self._tell, self._total = tx, found, tell, total
+    def __init__(self, tx: Transaction, found: Findings, tell: Progress) -> None:
+        self._tx, self._found, self._tell = tx, found, tell
         self._frontier = Frontier()
-        self._levels: dict[int, Iterator[tuple[int, int, bytes]]] = {}
-        self._broken_levels: set[int] = set()
-        self._nodes = 0
-        self.is_broken = False  # a leaf is missing, so that nothing more can be built
+        self._cursors: dict[int, Iterator[tuple[bytes]]] = {}
+        self._broken: set[int] = set()
+        self._levels = self._count()
+        self._total = sum(self._levels.values())
+        self._done = 0
 
     @property
     def size(self) -> int:
         return self._frontier.size
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a leaf is missing, so that nothing can be built."""
+        return 0 in self._broken
+
     def root(self) -> bytes:
-        return self._frontier.root() if self.size else EMPTY_ROOT
+        return self._frontier.root()
 
     def grow(self, size: int | None) -> None:
         """Take in leaves up to `size`, or all there are."""
         while not self.is_broken and (size is None or self.size < size):
             before = self.size
-            rows = self._take(0, _BATCH if size is None else min(_BATCH, size - before))
-            if not rows:
+            leaves = self._take(0, _BATCH if size is None else min(_BATCH, size - before))
+            if not leaves:
                 return
-            wrong = next(
-                (
-                    at
-                    for at, (_, position, leaf) in enumerate(rows, before)
-                    if position != at or len(leaf) != HASH_BYTES
-                ),
-                None,
-            )
-            if wrong is not None:
-                rows = rows[: wrong - before]
-                self._refuse_node(0, wrong, "The leaf that belongs there is missing, or is none.")
-                self.is_broken = True
-            nodes = self._frontier.extend([leaf for _, _, leaf in rows])
-            at, level, after = len(rows), 1, self.size
+            if set(map(len, leaves)) != {HASH_BYTES}:
+                at = next(at for at, leaf in enumerate(leaves) if len(leaf) != HASH_BYTES)
+                self._refuse(0, before + at, "It is no hash.")
+                return
+            nodes = [node for _, _, node in self._frontier.extend(leaves)]
+            at, level, after = len(leaves), 1, self.size
             while at < len(nodes):
                 new = (after >> level) - (before >> level)
-                self._compare(level, nodes[at : at + new])
+                self._compare(level, before >> level, nodes[at : at + new])
                 at, level = at + new, level + 1
-            self._nodes += len(nodes)
-            self._tell("tree", self._nodes, self._total)
+            self._done += len(nodes)
+            self._tell("tree", self._done, self._total)
 
     def end(self) -> None:
         """Find nodes that are stored and belong to no tree of this size."""
-        if self.is_broken:
-            return
+        for level, count in self._levels.items():
+            wanted = self.size >> level if 0 <= level < 64 else 0
+            if count > wanted and not self.is_broken:
+                self._refuse(level, wanted, "The tree is complete without it.")
+
+    def _count(self) -> dict[int, int]:
+        """Return how many nodes each level has; positions that leave a gap break their level."""
+        counts = {}
         try:
-            levels = self._tx.stored.node_levels() or ()
+            for level, count, first, last in self._tx.stored.node_levels():
+                counts[level] = count
+                if first != 0 or last != count - 1:
+                    why = f"The level has {count} nodes, at positions from {first} to {last}."
+                    self._refuse(level, first if first else count, why)
         except Corrupt as error:
             self._found.add("nodes", error.what, error.why, error.fix)
-            return
-        for level in sorted({*self._levels, *levels} - self._broken_levels):
-            if extra := self._take(level, 1):
-                self._refuse_node(level, extra[0][1], "The tree is complete without it.")
+            self._broken.add(0)
+        return counts
 
-    def _compare(self, level: int, nodes: list[tuple[int, int, bytes]]) -> None:
-        if level in self._broken_levels:
+    def _compare(self, level: int, first: int, nodes: list[bytes]) -> None:
+        if level in self._broken:
             return
         stored = self._take(level, len(nodes))
         if stored == nodes:
             return
         wrong = next((at for at, node in enumerate(nodes) if at >= len(stored) or stored[at] != node), 0)
-        self._refuse_node(level, nodes[wrong][1], "It is missing, or not the hash of the two below it.")
+        self._refuse(level, first + wrong, "It is missing, or not the hash of the two below it.")
 
-    def _take(self, level: int, count: int) -> list[tuple[int, int, bytes]]:
-        cursor = self._levels.get(level)
+    def _take(self, level: int, count: int) -> list[bytes]:
+        cursor = self._cursors.get(level)
         if cursor is None:
-            cursor = self._levels[level] = self._tx.stored.nodes(level)
+            cursor = self._cursors[level] = self._tx.stored.nodes(level)
         try:
-            return list(islice(cursor, count))
+            return [one for (one,) in islice(cursor, count)]
         except Corrupt as error:
             self._found.add("nodes", error.what, error.why, error.fix)
+            self._broken.add(level)
             return []
 
-    def _refuse_node(self, level: int, position: int, why: str) -> None:
-        self._broken_levels.add(level)
+    def _refuse(self, level: int, position: int, why: str) -> None:
+        self._broken.add(level)
         what = f"Node {position} of level {level} of the tree is not what was written."
         self._found.add("nodes", what, why, index=position << level if 0 <= level < 64 else None)
 
