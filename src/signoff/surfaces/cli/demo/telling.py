@@ -96,6 +96,10 @@ def look_around(console: Console, set_: Stage) -> None:
     console.print(
         f"\n[bold]Look around:[/] {set_.url}/   sign in with the key in {escape(str(set_.data / 'admin.key'))}"
     )
+    key, receipts = set_.data / "demo" / "signoff.keys", set_.data / "demo" / "receipts"
+    console.print(
+        f"[dim]Verify a receipt offline:[/] signoff verify {escape(str(receipts))}/ID.json --key {escape(str(key))}"
+    )
     console.print("[dim]The server stays up until you press Ctrl-C.[/]")
 
 
