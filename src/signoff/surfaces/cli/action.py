@@ -6,7 +6,6 @@ and neither is ever read as markup.
 """
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,25 +13,23 @@ from typing import Annotated, Any
 
 import typer
 
-from signoff.core.errors import Conflict, Malformed, NotFound, SignoffError
+from signoff.core.errors import Conflict, Malformed, SignoffError
 from signoff.surfaces.cli.artifact import show_document
 from signoff.surfaces.cli.client import Client
+from signoff.surfaces.cli.ids import action_id_of, first_of, run_id_of
 from signoff.surfaces.cli.render import visible
-from signoff.surfaces.cli.shell import NO, YES, Data, Shell
+from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or as much of its beginning or end as is unique.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the decision.")]
-SEARCHED_MAX = 1000
 OUTCOME_WAIT_S = 15
-_WHOLE = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 _UNDER_WAY = ("approved", "dispatching", "in_doubt", "proposed")
 _REFUSED = ("denied", "voided", "failed", "stopped", "expired", "reversal_failed")
 
 
 def runs(shell: Shell, limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20) -> int:
     """List runs, newest first."""
-    found = _first(shell.client(), "/v1/runs", limit)
+    found = first_of(shell.client(), "/v1/runs", limit)
     shell.answer(found)
     rows = [(one["run_id"], one["workflow"], one["state"], one["timestamps"]["started"]) for one in found]
     shell.table(("run", "workflow", "state", "started"), rows)
@@ -306,74 +303,11 @@ def read_arguments(path: Path) -> dict[str, Any]:
     )
 
 
-def action_id_of(client: Client, given: str) -> str:
-    """Return the whole id of an action of which the beginning or the end was given, or of its approval."""
-    if given.startswith("apr_"):
-        wanted = {one["action_id"] for one in client.items("/v1/approvals") if one["approval_id"].startswith(given)}
-        return _only(sorted(wanted), given, "action")
-    return id_of(client, given, "act", "/v1/actions", "action_id")
-
-
-def run_id_of(client: Client, given: str) -> str:
-    """Return the whole id of a run of which the beginning or the end was given."""
-    return id_of(client, given, "run", "/v1/runs", "run_id")
-
-
-def id_of(client: Client, given: str, prefix: str, path: str, name: str) -> str:
-    """Return the one id in the list at `path` that begins or ends with `given`; a whole id is taken as it is.
-
-    Raises:
-        NotFound: none of the newest thousand does.
-        Malformed: several do.
-    """
-    given = given.strip().lower()
-    if _WHOLE.fullmatch(given):
-        return given
-    if not re.fullmatch(rf"(?:{prefix}_)?[0-9a-f]{{0,32}}", given) or len(given) < 2:
-        raise Malformed(
-            what="This is no id.",
-            why=f"Ids here are `{prefix}_` and 32 hexadecimal digits; some of the first or last will do.",
-            fix="Copy it from a list.",
-            code="cli.id",
-        )
-    bare = given.removeprefix(f"{prefix}_")
-    found = [one[name] for one in _first(client, path, SEARCHED_MAX)]
-    whole = [one for one in found if one.startswith(f"{prefix}_{bare}") or ("_" not in given and one.endswith(bare))]
-    return _only(whole, given, path.rsplit("/", 1)[-1])
-
-
 def dollars(micros: int | None) -> str:
     """Return an amount for people."""
     from signoff.core import money
 
     return "no cap" if micros is None else money.dollars(micros)
-
-
-def _only(found: list[str], given: str, kind: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NotFound(
-            what=f"Nothing among {kind} has an id like {given!r}.",
-            why=f"The newest {SEARCHED_MAX} that you may see were looked through.",
-            fix="Give the whole id, or list them first.",
-            code="cli.id_unknown",
-        )
-    raise Malformed(
-        what=f"{given!r} is not unique.",
-        why=f"{len(found)} ids fit: {', '.join(found[:4])}{', ...' if len(found) > 4 else ''}.",
-        fix="Give more of it.",
-        code="cli.id_ambiguous",
-    )
-
-
-def _first(client: Client, path: str, limit: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for one in client.items(path):
-        found.append(one)
-        if len(found) >= limit:
-            break
-    return found
 
 
 def _read_offline(shell: Shell, data: Path, action_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ What is approved is shown whole and exactly: values as JSON, so that "1" and 1 d
 from collections.abc import Mapping
 from typing import Any
 
-from signoff.surfaces.cli.render import exact, leaves
+from signoff.surfaces.cli.render import exact, leaves, visible
 from signoff.surfaces.cli.shell import Shell
 
 
@@ -38,8 +38,11 @@ def show_document(shell: Shell, document: Mapping[str, Any], tool: Mapping[str, 
     arguments = document["args"].get("effective") or {}
     shell.table(("argument", "value"), [(name, exact(value)) for name, value in leaves(arguments)], "Arguments")
     checks = document["decision"]["checks"]
-    rows = [(one["check"], one["outcome"], one["reason"], one.get("detail", "")) for one in checks]
-    shell.table(("check", "outcome", "reason", "detail"), rows, "Checks")
+    rows = [(one["check"], one["outcome"], one["reason"], one.get("detail", "")) for one in checks if not _passed(one)]
+    if rows:
+        shell.table(("check", "outcome", "reason", "detail"), rows, "Checks")
+    if passed := [visible(one["check"]) for one in checks if _passed(one)]:
+        shell.line(f"Passed: {', '.join(passed)}.")
     _show_approval(shell, document.get("approval"))
     if claims := document.get("claims"):
         said = [(name, exact(value)) for name, value in leaves(claims)]
@@ -93,9 +96,11 @@ def _show_approval(shell: Shell, approval: Mapping[str, Any] | None) -> None:
         shell.table(("person", "decision", "as", "at", "counts"), votes)
 
 
-def _story(tool: Mapping[str, Any]) -> str:
-    from signoff.surfaces.cli.render import visible
+def _passed(check: Mapping[str, Any]) -> bool:
+    return check["outcome"] == "pass" and not check.get("detail")
 
+
+def _story(tool: Mapping[str, Any]) -> str:
     if undo := tool.get("undo"):
         return f"by {visible(str(undo))}, a governed action of its own, refused if the target has moved by then."
     if note := tool.get("reversal_note"):

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import typer
 
 from signoff.core.errors import Malformed
-from signoff.surfaces.cli.action import id_of
 from signoff.surfaces.cli.client import Client
+from signoff.surfaces.cli.ids import id_of
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import YES, Shell
 

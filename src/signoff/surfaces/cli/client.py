@@ -25,7 +25,7 @@ class Problem(SignoffError):
 class Client:
     """Calls one server with one key."""
 
-    def __init__(self, url: str, key: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         self.url = url
         self.has_key = key is not None
         host = url.split("://", 1)[-1]
@@ -35,7 +35,6 @@ class Client:
         self._http = httpx2.Client(
             base_url=url,
             headers=headers,
-            timeout=timeout_s,
             follow_redirects=False,  # a redirect would carry the key elsewhere
             trust_env=not host.startswith(_LOOPBACK),  # and so would a proxy, for this machine
         )
@@ -60,10 +59,17 @@ class Client:
             code="cli.not_yet",
         )
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, is_keyed: bool = False) -> Any:
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        is_keyed: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Any:
         """Return the JSON answer of a POST; keyed, the same call again is answered as the first."""
         headers = {"Idempotency-Key": secrets.token_hex(16)} if is_keyed else {}
-        return self._json(self._send("POST", path, body=body or {}, headers=headers))
+        return self._json(self._send("POST", path, body=body or {}, headers=headers, timeout_s=timeout_s))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the JSON answer of a PUT."""
@@ -97,10 +103,11 @@ class Client:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> httpx2.Response:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
-            response = self._http.request(method, path, params=given, json=body, headers=headers)
+            response = self._http.request(method, path, params=given, json=body, headers=headers, timeout=timeout_s)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise Unavailable(
                 what=f"The Signoff server at {self.url} gave no answer.",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from signoff.core.errors import SignoffError
-from signoff.surfaces.cli.shell import NO, YES, Data, Shell
+from signoff.surfaces.cli.shell import NO, YES, Data, Mirror, Shell
 
 if TYPE_CHECKING:
     from signoff.app.world import World
@@ -42,9 +42,9 @@ class Line:
     fix: str = ""
 
 
-def doctor(shell: Shell, data: Data = None) -> int:
+def doctor(shell: Shell, data: Data = None, mirror: Mirror = None) -> int:
     """Say which controls are on, off or inert, and what is wrong; exit 1 if anything is."""
-    lines = _look_at_directory(shell, data) if data is not None else _look_at_server(shell)
+    lines = _look_at_directory(shell, data, mirror) if data is not None else _look_at_server(shell)
     wrong = [line for line in lines if line.state == "wrong"]
     shell.answer({"ok": not wrong, "lines": [asdict(line) for line in lines]})
     shell.table(("what", "state", "note", "fix"), [(one.name, one.state, one.note, one.fix or None) for one in lines])
@@ -91,13 +91,16 @@ def _look_at_server(shell: Shell) -> list[Line]:
 # --- in a data directory -------------------------------------------------------------------------------------------
 
 
-def _look_at_directory(shell: Shell, data: Path) -> list[Line]:
+def _look_at_directory(shell: Shell, data: Path, mirror: Path | None) -> list[Line]:
     from signoff.settings import Settings
     from signoff.surfaces.cli.offline import installation_of, is_served
 
-    settings = Settings(data=data, installation=installation_of(data))
+    settings = Settings(data=data, mirror=mirror, installation=installation_of(data))
     lines = [Line("data directory", "ok", f"{data}, {'served now' if is_served(data) else 'not served now'}")]
     lines += modes(data)
+    if settings.failpoint:
+        note = f"SIGNOFF_FAILPOINT={settings.failpoint} is set: a server started so ends itself there"
+        lines.append(Line("failpoint", "wrong", note, "Unset it; it is for tests."))
 
     async def look() -> list[Line]:
         async with shell.doors.reading(settings) as world:

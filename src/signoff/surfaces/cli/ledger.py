@@ -8,23 +8,25 @@ is true, 1 false, 2 cannot tell (contract, section 5).
 import base64
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signoff.core.errors import Malformed
+from signoff.core.errors import Malformed, SignoffError
 from signoff.surfaces.cli import render
-from signoff.surfaces.cli.shell import MISUSE, NO, YES, Data, Shell
+from signoff.surfaces.cli.shell import MISUSE, NO, YES, Data, Mirror, Shell
 
 if TYPE_CHECKING:
+    from signoff.app.audit import AuditReport
     from signoff.ledger.checkpoint import VerifierKey
     from signoff.ledger.fold import Report
 
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here; nothing is overwritten.")]
 BYTES_MAX = 8 * 1024 * 1024
+STATE_WITHIN_S = 3600
 
 
 @dataclass(slots=True)
@@ -35,8 +37,6 @@ class Evidence:
     notes: list[str]
     keys: "tuple[VerifierKey, ...]"
     total: int | None = None
-    receipts: list[bytes] = field(default_factory=list)  # against which the log is held
-    notes_kept: int = 0
 
 
 def verify(
@@ -87,7 +87,7 @@ def receipt(
     output: Out = None,
 ) -> int:
     """Fetch a receipt, byte for byte as it is verified."""
-    from signoff.surfaces.cli.action import action_id_of
+    from signoff.surfaces.cli.ids import action_id_of
 
     client = shell.client()
     if not receipt_id.startswith("rcp_"):
@@ -114,24 +114,26 @@ def receipt(
 def verify_ledger(
     shell: Shell,
     data: Data = None,
+    mirror: Mirror = None,
     against: Annotated[
         list[Path] | None, typer.Option(help="A checkpoint or receipt you kept: finds truncation and an old backup.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Verifier keys; without, those of the installation itself.")] = None,
     export: Annotated[Path | None, typer.Option(help="Verify what `signoff ledger export` wrote.")] = None,
 ) -> int:
-    """Verify the whole log again; with --data also every state row against its entries."""
+    """Verify the whole log again, and every row of state against its entries."""
     if data is not None and export is not None:
         raise Malformed("Two sources were named.", "--data and --export exclude each other.", "Give one.")
     kept = [_read(path) for path in against or []]
     given = _keys_of(_read(key)) if key else None
     if data is not None:
-        return _verify_directory(shell, data, kept, given)
+        return _verify_directory(shell, data, mirror, kept, given)
     evidence = _from_export(export, given) if export is not None else _from_server(shell, given)
     report, wrong = judge(evidence, kept)
     if given is None:
         shell.say("The keys came with the log; give --key from a source you trust to rule out that both were replaced.")
-    return _tell(shell, report, wrong, "only the log: rows of state are compared with --data on the server's machine")
+    state = _state_told(shell) if export is None and report.is_sound and not wrong else None
+    return _tell(shell, report, wrong, state)
 
 
 def export_ledger(
@@ -209,34 +211,75 @@ def moment(at_us: int | None) -> str:
     return when(at_us) or "-"
 
 
-def _verify_directory(shell: Shell, data: Path, kept: Sequence[bytes], given: "tuple[VerifierKey, ...] | None") -> int:
+def _verify_directory(
+    shell: Shell, data: Path, mirror: Path | None, kept: Sequence[bytes], given: "tuple[VerifierKey, ...] | None"
+) -> int:
+    """Verify the log and compare every row of state with the entries that tell of it, without a server between."""
     import asyncio
 
+    from signoff.app.audit import audit
+    from signoff.app.world import TENANT
     from signoff.settings import Settings
     from signoff.surfaces.cli.offline import installation_of
 
-    async def run() -> int:
-        async with shell.doors.reading(Settings(data=data, installation=installation_of(data))) as world:
-            evidence = await _from_directory(world, given)
-            report, wrong = judge(evidence, kept)
-            scope = "only the log: this version compares no rows of state"
-            return _tell(shell, report, wrong, scope)
+    async def run() -> "AuditReport":
+        settings = Settings(data=data, mirror=mirror, installation=installation_of(data))
+        async with shell.doors.reading(settings) as world:
+            with render.progress(sys.stderr) as tell:
+                return await audit(world, TENANT, against=kept, keys=given, progress=tell)
 
-    return asyncio.run(run())
+    report = asyncio.run(run())
+    first = [report.first] if report.first else []
+    findings = [asdict(one) for one in (*first, *(one for one in report.findings if one != report.first))]
+    shell.answer(
+        {
+            "sound": report.is_sound,
+            "log": report.origin,
+            "entries": report.entries,
+            "pending": report.pending,
+            "root": base64.b64encode(report.root).decode(),
+            "checkpoints": report.checkpoints,
+            "proved": report.proved,
+            "scope": "log and state",
+            "rows": dict(report.rows),
+            "receipts": report.receipts,
+            "payloads": report.payloads,
+            "findings": findings,
+            "findings_total": report.findings_total,
+            "unchecked": list(report.unchecked),
+        }
+    )
+    _show_findings(shell, findings, report.findings_total)
+    _show_log(shell, report.origin, report.entries, report.pending, report.checkpoints, report.proved)
+    shell.table(("rows of", "compared"), sorted(report.rows.items()))
+    for said in report.unchecked:
+        shell.say(said)
+    shell.line(f"{_verdict(report.is_sound)}: the log, and every row of state against its entries.")
+    return YES if report.is_sound else NO
 
 
-async def _from_directory(world: Any, given: "tuple[VerifierKey, ...] | None") -> Evidence:
-    from signoff.app.world import TENANT
+def _state_told(shell: Shell) -> dict[str, Any] | None:
+    """Return what the server itself finds when it compares its rows with the log; None where it does not tell."""
+    try:
+        found: dict[str, Any] = shell.client().post("/v1/ledger/verify", timeout_s=STATE_WITHIN_S)
+    except SignoffError as error:
+        shell.say(f"Rows of state were not compared: {error.what} {error.why}")
+        return None
+    return found
 
-    def body(tx: Any) -> tuple[list[tuple[int | None, bytes]], list[str]]:
-        entries = [(index, data) for index, _, _, _, data in tx.ledger.scan()]
-        return entries, [head.note for head in tx.ledger.heads()]
 
-    entries, notes = await world.storage.view(TENANT, body)
-    if (last := world.mirror.last(world.origin(TENANT))) is not None:
-        notes.append(last[1])
-    keys = given or _keys_of(world.log_keys.encode())
-    return Evidence(entries, notes, keys, len(entries))
+def _show_findings(shell: Shell, findings: Sequence[Mapping[str, Any]], total: int) -> None:
+    """Show findings; the first in the order of the log stands first, since it explains what follows."""
+    for one in findings:
+        shell.line(render.problem(_placed(one), one["why"], one["fix"]).rstrip())
+    if total > len(findings):
+        shell.line(f"... and {total - len(findings)} more.")
+
+
+def _placed(finding: Mapping[str, Any]) -> str:
+    """Return what was found, with its place in the log where one entry can be named."""
+    at = f"entry {finding['index']}: " if finding["index"] is not None else ""
+    return f"{at}{finding['table']}: {finding['what']}"
 
 
 def _from_server(shell: Shell, given: "tuple[VerifierKey, ...] | None") -> Evidence:
@@ -272,36 +315,51 @@ def _key_text(shell: Shell) -> str:
     return shell.client().raw("/v1/ledger/keys").decode()
 
 
-def _tell(shell: Shell, report: "Report", wrong: Sequence[str], scope: str) -> int:
+def _tell(shell: Shell, report: "Report", wrong: Sequence[str], state: Mapping[str, Any] | None) -> int:
+    """Tell what this machine found in the log and, where it was asked, the server in its own rows."""
     bad = report.bad
-    is_sound = report.is_sound and not wrong
+    found = [{"table": "entries", "index": bad.index, "what": bad.what, "why": bad.why, "fix": bad.fix}] if bad else []
+    fix = "Show the receipt and this log to the operator, and keep both."
+    found += [
+        {"table": "entries", "index": None, "what": one, "why": "Its leaf is not here.", "fix": fix} for one in wrong
+    ]
+    total = len(found) + (state["findings_total"] if state else 0)
+    findings = [*found, *(state["findings"] if state else ())]
     shell.answer(
         {
-            "sound": is_sound,
+            "sound": not total,
             "log": report.origin,
             "entries": report.size,
             "pending": report.pending,
             "root": base64.b64encode(report.root).decode(),
             "checkpoints": report.checkpoints,
             "proved": report.proved,
-            "scope": scope,
-            "bad": {"index": bad.index, "what": bad.what, "why": bad.why, "fix": bad.fix} if bad else None,
-            "wrong": list(wrong),
+            "scope": "log, and state as the server says" if state else "log",
+            "rows": state["rows"] if state else None,
+            "findings": findings,
+            "findings_total": total,
         }
     )
-    if bad:
-        shell.line(render.problem(bad.what, bad.why, bad.fix).rstrip())
-    for one in wrong:
-        shell.line(render.visible(one))
-    shell.table(
-        ("log", "entries", "waiting", "checkpoints", "signed up to"),
-        [(report.origin, report.size, report.pending, report.checkpoints, report.proved)],
+    _show_findings(shell, findings, total)
+    _show_log(shell, report.origin, report.size, report.pending, report.checkpoints, report.proved)
+    rows = (
+        f"{sum(state['rows'].values())} rows of state were compared by the server itself; --data DIR does it without it"
+        if state
+        else "rows of state are compared on the server's machine, with --data DIR"
     )
-    shell.line(f"{'SOUND' if is_sound else 'NOT SOUND'}: {scope}.")
-    if is_sound and not report.checkpoints:
+    shell.line(f"{_verdict(not total)}: the log, verified here; {rows}.")
+    if not total and not report.checkpoints:
         shell.say("No checkpoint was there to hold the entries against: nobody has signed them.")
         return MISUSE
-    return YES if is_sound else NO
+    return NO if total else YES
+
+
+def _show_log(shell: Shell, *facts: Any) -> None:
+    shell.table(("log", "entries", "waiting", "checkpoints", "signed up to"), [facts])
+
+
+def _verdict(is_sound: bool) -> str:
+    return "SOUND" if is_sound else "NOT SOUND"
 
 
 def _keys_of(text: bytes) -> "tuple[VerifierKey, ...]":

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signoff.core.errors import Forbidden, SignoffError
-from signoff.surfaces.cli.action import Id, run_id_of
+from signoff.surfaces.cli.ids import run_id_of
 from signoff.surfaces.cli.render import visible
-from signoff.surfaces.cli.shell import YES, Shell
+from signoff.surfaces.cli.shell import YES, Id, Shell
 
 if TYPE_CHECKING:
     from signoff.app.world import World
@@ -179,7 +179,7 @@ def lift(
     shell: Shell, halt_id: Annotated[str, typer.Argument(metavar="ID", help="The halt's id, or enough of it.")]
 ) -> int:
     """Lift a halt; what it stopped stays stopped."""
-    from signoff.surfaces.cli.action import id_of
+    from signoff.surfaces.cli.ids import id_of
 
     client = shell.client()
     found = client.post(f"/v1/halts/{id_of(client, halt_id, 'hlt', '/v1/halts', 'halt_id')}/lift")

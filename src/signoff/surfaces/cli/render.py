@@ -9,9 +9,12 @@ colour, so that a pipe gets lines.
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
+
+T = TypeVar("T")
 
 # Printable by category, yet drawn as nothing or as a blank.
 _BLANK: Final = re.compile(
@@ -112,20 +115,33 @@ def _write_rich(out: IO[str], table: Table, rows: Sequence[Sequence[str]]) -> No
     console.print(shown)
 
 
-def progress_over(items: Iterator[Any], total: int | None, label: str, err: IO[str]) -> Iterator[Any]:
-    """Yield `items`, with a bar on a terminal."""
+@contextmanager
+def progress(err: IO[str]) -> Iterator[Callable[[str, int, int], None]]:
+    """Show bars on a terminal; yields what is told, from any thread, the part, how much of it is done, and of what."""
     if not err.isatty():
-        yield from items
+        yield lambda part, done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=err), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        for number, item in enumerate(items, 1):
+        tasks: dict[str, Any] = {}
+
+        def tell(part: str, done: int, total: int) -> None:
+            if part not in tasks:
+                tasks[part] = bar.add_task(part, total=total or None)
+            bar.update(tasks[part], completed=done, total=total or None)
+
+        yield tell
+
+
+def progress_over(items: Iterable[T], total: int | None, label: str, err: IO[str]) -> Iterator[T]:
+    """Yield `items`, with a bar on a terminal."""
+    with progress(err) as tell:
+        for number, item in enumerate(items):
             if number % 256 == 0:
-                bar.update(task, completed=number)
+                tell(label, number, total or 0)
             yield item
 
 

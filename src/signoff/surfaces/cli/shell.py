@@ -10,8 +10,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # each costs a command's start; only those that use them impo
     from signoff.settings import Settings
     from signoff.surfaces.cli.client import Client
 
+Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or as much of its beginning or end as is unique.")]
+Mirror = Annotated[Path | None, typer.Option(help="The mirror that the server keeps, if not the one in --data.")]
 Data = Annotated[Path | None, typer.Option(help="Read this data directory instead of asking a server.")]
 YES, NO, MISUSE, INTERRUPTED = 0, 1, 2, 130
 P = ParamSpec("P")
@@ -49,6 +51,7 @@ class Shell:
     is_json: bool = False
     is_debug: bool = False
     url: str | None = None
+    open: ExitStack = field(default_factory=ExitStack)  # closed as the command ends
 
     @property
     def is_interactive(self) -> bool:
@@ -57,11 +60,18 @@ class Shell:
 
     def client(self) -> "Client":
         """Return a client for the server that was named or signed in to."""
-        from signoff.surfaces.cli.client import Client
         from signoff.surfaces.cli.credentials import find
 
         found = find(self.url)
-        return Client(found.url, found.key)
+        return self.client_of(found.url, found.key)
+
+    def client_of(self, url: str, key: str | None) -> "Client":
+        """Return a client for a server, with a key; it is closed as the command ends."""
+        from signoff.surfaces.cli.client import Client
+
+        client = Client(url, key)
+        self.open.callback(client.close)
+        return client
 
     def answer(self, value: Any) -> None:
         """Print the one JSON value of this command, with `--json`."""
@@ -154,7 +164,8 @@ def guarded(shell: Shell, body: Callable[[], int | None]) -> int:
     from signoff.ledger.errors import Refused
 
     try:
-        return body() or YES
+        with shell.open:
+            return body() or YES
     except typer.Exit as done:
         return done.exit_code
     except (SignoffError, Refused) as error:

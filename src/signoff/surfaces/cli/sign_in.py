@@ -11,7 +11,6 @@ import typer
 
 from signoff.core.errors import Malformed
 from signoff.surfaces.cli import credentials
-from signoff.surfaces.cli.client import Client
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Shell
 
@@ -38,7 +37,7 @@ def login(
             code="cli.no_key",
         )
     read_key(key)
-    who = Client(url, key).get("/v1/me")
+    who = shell.client_of(url, key).get("/v1/me")
     kept = credentials.keep(url, key)
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
@@ -61,7 +60,7 @@ def logout(shell: Shell) -> int:
 def whoami(shell: Shell) -> int:
     """Say who you are to the server, and what your key may do."""
     found = credentials.find(shell.url)
-    who = Client(found.url, found.key).get("/v1/me")
+    who = shell.client_of(found.url, found.key).get("/v1/me")
     shell.answer({"url": found.url, "key_from": found.source, **who})
     rows = [
         ("server", found.url), ("tenant", who["tenant"]), (who["kind"], who["id"]), ("name", who["name"]),
