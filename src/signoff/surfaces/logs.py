@@ -18,7 +18,7 @@ import orjson
 from signoff.core.errors import SignoffError
 
 # What looks like a key or token of ours (an API key, a compact JWT) is never written, wherever it came from.
-_SECRET: Final = re.compile(r"sgk_[0-9a-f]{8,}_?[0-9a-f]*|eyJ[\w-]{8,}(?:\.[\w-]*){1,2}|(?i:bearer)\s+[^\s\"']+")
+_SECRET: Final = re.compile(r"sgk_[0-9a-f]{8,}_?[0-9a-f]*|eyJ[\w-]{4,}(?:\.[\w-]*){1,2}|(?i:bearer)\s+[^\s\"']+")
 _FRAMES_MAX = 30
 _QUIET: Final = ("uvicorn", "mcp", "httpx2", "httpcore2", "asyncio", "anyio")
 

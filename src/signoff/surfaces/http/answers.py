@@ -426,9 +426,6 @@ class Entries(Listed):
     items: list[LedgerEntry]
 
 
-ANSWERS: Final[tuple[type[BaseModel], ...]] = (
-    Problem, Action, Run, Timeline, RunUndo, ReceiptBundle, ReceiptPromise, Halt, HaltEffect, Token, Publication,
-    PublishedEnvelope, PublishedContract, Checked, Person, NewPerson, Agent, NewAgent, Key, NewKey, Myself, Checkpoint,
-    Inclusion, Consistency, Ready, Alive, Actions, Inbox, Runs, Halts, People, Agents, Keys, Envelopes, Tools, Budgets,
-    Entries,
-)  # fmt: skip
+ANSWERS: Final[tuple[type[BaseModel], ...]] = tuple(
+    model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, BaseModel)
+)[1:]  # all but BaseModel itself

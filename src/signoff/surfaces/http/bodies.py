@@ -152,10 +152,9 @@ class VerifyBody(Body):
     against: Annotated[list[Annotated[str, Field(max_length=BYTES_MAX)]], Field(max_length=32)] = []
 
 
-BODIES: Final = (
-    RunBody, ProposalBody, CompleteBody, NothingBody, CancelBody, ResolveBody, DecisionBody, HaltBody, TokenBody,
-    PageBody, WithdrawBody, PersonBody, PersonChange, AgentBody, AgentChange, KeyBody, VerifyBody,
-)  # fmt: skip
+BODIES: Final[tuple[type[Body], ...]] = tuple(
+    model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, Body)
+)
 B = TypeVar("B", bound=Body)
 
 

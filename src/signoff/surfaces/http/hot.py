@@ -81,9 +81,8 @@ def _wait_s(request: Request) -> float:
     query: bytes = request.scope["query_string"]
     if not query:
         return 0.0
-    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
     try:
-        ((name, text),) = given
+        ((name, text),) = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
         seconds = float(text)
     except ValueError:
         name, seconds = "", -1.0
