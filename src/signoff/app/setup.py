@@ -7,6 +7,7 @@ from signoff.app.authority.people import create_person
 from signoff.app.integrate import integrate
 from signoff.app.payloads import Seal
 from signoff.app.world import World
+from signoff.core.errors import Unavailable
 from signoff.core.principal import Person
 from signoff.ports.storage import Transaction
 from signoff.ports.vault import WrappedKey
@@ -18,9 +19,13 @@ TAGS = "tags"
 async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
     """Make a tenant ready on this node; a new one gets its first admin, who is returned with their key.
 
-    Where the mirror knows a larger log than the database has, the database is an old backup: the node then serves
-    reading only.
+    Where the mirror knows a larger log than the database has, the database is an old backup, or was emptied: the node
+    then serves reading only, and nothing it holds is sent.
     """
+    await _notice_old_backup(world, tenant)
+    await world.storage.view(tenant, world.shelf.pages)
+    if world.is_read_only:
+        return None
     tag_key: WrappedKey = world.keyring.mint_named(TAGS)
 
     def tags(tx: Transaction) -> Seal:
@@ -29,8 +34,6 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
         return world.keyring.seal(tx, TAGS)
 
     world.tags[tenant] = await world.storage.transact(tenant, tags)
-    await world.storage.view(tenant, world.shelf.pages)
-    _notice_old_backup(world, tenant, await world.storage.view(tenant, lambda tx: tx.ledger.head()))
     if await world.storage.view(tenant, lambda tx: tx.authority.people("", 1)):
         return None
     first = await create_person(world, tenant, "First admin", "", ("admin", "author", "operator", "auditor"))
@@ -38,16 +41,25 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
     return first
 
 
-def _notice_old_backup(world: World, tenant: str, head: object) -> None:
+async def _notice_old_backup(world: World, tenant: str) -> None:
+    """Hold the database against the checkpoint kept outside it (contract, section 5, "An old backup")."""
     kept = world.mirror.last(world.origin(tenant))
-    size = getattr(head, "size", 0)
-    note = getattr(head, "note", "")
     if kept is None:
         return
-    if kept[0] > size or (kept[0] == size and kept[1] != note):
-        world.is_read_only = True
-        log.critical(
-            "the database holds %d entries, the mirror knows %d: this is an old or altered database; nothing is sent",
-            size,
-            kept[0],
+    at_size = await world.storage.view(tenant, lambda tx: tx.ledger.head_at(kept[0]))
+    if at_size is not None and at_size.note == kept[1]:
+        return
+    head = await world.storage.view(tenant, lambda tx: tx.ledger.head())
+    size = head.size if head else 0
+    world.is_read_only = True
+    why = f"Its log has {size} entries, and the mirror keeps a signed checkpoint of {kept[0]} that is not in it."
+    world.storage.freeze(
+        Unavailable(
+            what="This node serves reading only: its database is older than, or other than, the log it published.",
+            why=why,
+            fix="Put the newest database back. Nothing is sent or changed until then.",
+            code="node.old_database",
+            retry_after_s=3600,
         )
+    )
+    log.critical("reading only: %s", why)

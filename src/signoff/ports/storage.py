@@ -13,6 +13,7 @@ from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.publication import Publication
+from signoff.core.errors import Unavailable
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, Tally
 from signoff.ports.vault import WrappedKey
@@ -277,6 +278,9 @@ class Storage(Protocol):
 
     async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
         """Run a body that only reads, on a consistent snapshot."""
+
+    def freeze(self, why: Unavailable) -> None:
+        """From now on refuse every transaction with `why`; reading goes on."""
 
     async def close(self) -> None:
         """Finish what is queued and release the database."""

@@ -118,6 +118,7 @@ class SqliteStorage(Storage):
         self._queue: deque[_Job] = deque()
         self._working: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._frozen: Unavailable | None = None
         self._commits = 0
         self._local = threading.local()
         self._read_connections: list[Connection] = []
@@ -126,6 +127,8 @@ class SqliteStorage(Storage):
 
     async def transact(self, tenant: str, body: Callable[[Transaction], T], guards: Sequence[str] = ()) -> T:
         # One writer sees what is committed and nothing else, so that no guard row has to be locked here.
+        if self._frozen is not None:
+            raise self._frozen
         if self._is_closing or len(self._queue) >= QUEUE_MAX:
             raise _busy("It is shutting down." if self._is_closing else f"{QUEUE_MAX} transactions wait already.")
         loop = asyncio.get_running_loop()
@@ -137,6 +140,9 @@ class SqliteStorage(Storage):
 
     async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._view, tenant, body)
+
+    def freeze(self, why: Unavailable) -> None:
+        self._frozen = why
 
     async def close(self) -> None:
         self._is_closing = True
