@@ -9,11 +9,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import found
-from signoff.app.action.ending import end_unsent
-from signoff.app.action.execute import execute, is_ready
+from signoff.app.action.case import found, load
+from signoff.app.action.ending import end_sent, end_unsent
+from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
 from signoff.app.action.propose import onward
-from signoff.app.action.settle import settle
+from signoff.app.action.settle import last_send, settle
 from signoff.app.authority.halts import stop_covered
 from signoff.app.integrate import integrate, sign_receipts
 from signoff.app.world import World
@@ -23,6 +23,7 @@ from signoff.ports.storage import Lease, Transaction
 
 log = logging.getLogger("signoff.tick")
 AT_ONCE = 200
+RESUMED = (State.PROPOSED, State.APPROVED, State.DISPATCHING)
 
 
 async def tick(world: World, tenant: str) -> None:
@@ -44,15 +45,21 @@ async def _recover_leases(world: World, tenant: str, now: int) -> None:
     for lease in await world.storage.view(tenant, lambda tx: tx.leases.expired(now, alone)):
         if lease.node == world.node and world.legs.is_running(lease.action_id):
             continue
-        await _doubt(world, tenant, lease)
+        await _doubt(world, tenant, lease, alone)
 
 
-async def _doubt(world: World, tenant: str, lease: Lease) -> None:
+async def _doubt(world: World, tenant: str, lease: Lease, alone: str | None) -> None:
     def body(tx: Transaction) -> Action:
         action = found(tx.actions.get(lease.action_id), lease.action_id)
-        tx.leases.drop(lease.action_id)
-        if action.state is not State.DISPATCHING or action.fence != lease.fence:
+        lost = next((one for one in tx.leases.expired(tx.now, alone) if one.action_id == lease.action_id), None)
+        if lost is None:
+            return action  # renewed, or its outcome recorded, meanwhile
+        if action.state is not State.DISPATCHING or action.fence != lost.fence:
+            tx.leases.drop(lost.action_id)
             return action
+        if not action.is_write:
+            return end_sent(world, tx, action, "answer_lost")  # an egress knows no doubt; it may have left
+        tx.leases.drop(lost.action_id)
         return record.move(
             tx, action, "action.in_doubt", state=State.IN_DOUBT, reason="lease_lost", doubt_since=tx.now, look_at=tx.now
         )
@@ -84,30 +91,35 @@ async def _expire(world: World, tenant: str, action_id: str) -> None:
 
 async def _resume(world: World, tenant: str) -> None:
     """Go on with legs that a crash interrupted, or that waited for a resource."""
-
-    def interrupted(tx: Transaction) -> list[Action]:
-        return tx.actions.in_states((State.PROPOSED, State.APPROVED, State.DISPATCHING), "", AT_ONCE)
-
-    for action in await world.storage.view(tenant, interrupted):
-        if action.is_undecided:
-            _start(world, action, onward(world, action))
-        elif is_ready(action):
-            _start(world, action, execute(world, tenant, action.action_id))
-        elif action.effect != "write" and not world.legs.is_running(action.action_id):
-            await _lose_read(world, tenant, action.action_id)
+    after = ""
+    while True:
+        page = await world.storage.view(
+            tenant,
+            lambda tx, after=after: tx.actions.in_states(RESUMED, after, AT_ONCE),  # type: ignore[misc]
+        )
+        for action in page:
+            if action.is_undecided:
+                _start(world, action, onward(world, action))
+            elif is_ready(action):
+                _start(world, action, execute(world, tenant, action.action_id))
+            elif action.effect == "read" and not world.legs.is_running(action.action_id):
+                await _lose_read(world, tenant, action.action_id)
+        if len(page) < AT_ONCE:
+            return
+        after = page[-1].action_id
 
 
 async def _lose_read(world: World, tenant: str, action_id: str) -> None:
-    """Fail a read or egress whose node is gone: a lost answer is `failed`, it knows no doubt."""
+    """Fail a read whose node is gone: a lost answer is `failed`, it knows no doubt, and a read holds no lease."""
 
     def body(tx: Transaction) -> Action:
-        action = found(tx.actions.get(action_id), action_id)
-        is_lost = action.state is State.DISPATCHING and tx.now >= (action.claimed_at or 0) + (
-            0 if world.is_alone else 15_000_000
-        )
-        if not is_lost:
+        case = load(world, tx, action_id)
+        action = case.action
+        # On this node it would have begun by now; on another it would have been answered.
+        until = (action.claimed_at or 0) + BEGIN_WITHIN_US if world.is_alone else last_send(case)
+        if action.state is not State.DISPATCHING or tx.now < until:
             return action
-        return end_unsent(tx, action, State.FAILED, "answer_lost")
+        return end_sent(world, tx, action, "answer_lost")
 
     await world.storage.transact(tenant, body, guards=(action_id,))
     world.bell.ring(action_id)
@@ -120,9 +132,10 @@ def _start(world: World, action: Action, leg: Coroutine[Any, Any, Action]) -> No
     world.legs.start(action.action_id, _quietly(action, leg))
 
 
-async def _quietly(action: Action, leg: Coroutine[Any, Any, Action]) -> None:
+async def _quietly(action: Action, leg: Coroutine[Any, Any, Action]) -> Action:
     try:
-        await leg
+        return await leg
     except SignoffError as error:
         # It stays as it is and is found again by the next tick.
         log.warning("%s could not go on: %s", action.action_id, error.code)
+        return action

@@ -3,14 +3,15 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
-from sqlalchemy import case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
 from signoff.adapters.sql.nouns import ACTIONS, RUNS, VOTES
 from signoff.core.action.approval import Vote
-from signoff.core.action.lifecycle import CONCLUDED, Action, State
+from signoff.core.action.lifecycle import AWAITING_PEOPLE, CONCLUDED, Action, State
 from signoff.core.run import Run, Tally
 from signoff.ports.storage import Lease, Receipt
 
@@ -37,23 +38,32 @@ _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(
 _EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
 _TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
 _CONCLUDED = sorted(str(state) for state in CONCLUDED)
-_WAITING = _a.state.in_(["pending_approval", "held"])
+_AWAITED = tuple(sorted(str(state) for state in AWAITING_PEOPLE))
+# What a person asks for is no doing of the agent's; its money is the task's all the same.
+_BY_AGENT = _a.by.between("agt_", "agt_~")
+_NO_FAULT = ("halted", "tool_unavailable", "preview_unavailable", "target_unavailable")
+
+
+def _times(*where: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((and_(*where), 1), else_=0)), 0)
+
+
+_RUNS_OWN = and_(_a.tenant == param("tenant"), _a.run_id == param("run"), _a.action_id != param("besides"))
 _TALLY = Statement(
     select(
-        func.count(),
-        func.coalesce(func.sum(case((_a.fence > 0, 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_a.state == "denied", 1), else_=0)), 0),
-        func.coalesce(func.sum(case((_a.content_tag == param("tag"), 1), else_=0)), 0),
-        func.coalesce(func.sum(_a.waited_us), 0),
-        func.coalesce(func.sum(case((_WAITING, param("now") - _a.waiting_since), else_=0)), 0),
+        _times(_BY_AGENT),
+        _times(_BY_AGENT, _a.fence > 0),
+        _times(_BY_AGENT, _a.state == "denied", _a.reason.not_in(_NO_FAULT)),
+        _times(_BY_AGENT, _a.content_tag == param("tag")),
+        _times(_a.waiting_since.isnot(None)),
         func.coalesce(func.sum(_a.settled_usd_micros + _a.reserved_usd_micros), 0),
-        func.coalesce(func.sum(case((_a.state.in_(_CONCLUDED), 0), else_=1)), 0),
-    ).where(
-        _a.tenant == param("tenant"),
-        _a.run_id == param("run"),
-        _a.action_id != param("besides"),
-        _a.reverses.is_(None),
-    )
+        _times(_a.state.not_in(_CONCLUDED)),
+    ).where(_RUNS_OWN)
+)
+_WAITS = Statement(
+    select(_a.waiting_since, _a.waited_us, _a.state)
+    .where(_RUNS_OWN, _BY_AGENT, _a.waiting_since.isnot(None))
+    .order_by(_a.waiting_since)
 )
 _COUNT = Statement(select(_a.state, func.count()).where(_a.tenant == param("tenant")).group_by(_a.state))
 _v = t.votes.c
@@ -114,10 +124,22 @@ class SqlActions:
         return late + ACTIONS.all(self._connection, _TO_LOOK, tenant=self._tenant, now=now, most=limit)
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
-        given = {"tenant": self._tenant, "run": run_id, "tag": content_tag, "besides": besides, "now": self._now}
+        given = {"tenant": self._tenant, "run": run_id, "tag": content_tag, "besides": besides}
         row = self._connection.run(_TALLY, given).fetchone()
-        steps, sent, denied, identical, waited, waiting, spent, unconcluded = row
-        return Tally(steps, sent, denied, identical, waited + waiting, int(waiting > 0), spent, unconcluded)
+        steps, sent, denied, identical, waits, spent, unconcluded = row
+        waited, waiting = self._waited(given) if waits else (0, 0)
+        return Tally(steps, sent, denied, identical, waited, waiting, spent, unconcluded)
+
+    def _waited(self, given: dict[str, Any]) -> tuple[int, int]:
+        """Return how long people were waited for, a time that several waited counted once; and how many wait now."""
+        waited = waiting = covered = 0
+        for begin, lasted, state in self._connection.run(_WAITS, given):
+            is_waiting = state in _AWAITED
+            end = self._now if is_waiting else begin + lasted
+            waited += max(0, end - max(begin, covered))
+            covered = max(covered, end)
+            waiting += is_waiting
+        return waited, waiting
 
     def votes(self, action_id: str) -> list[Vote]:
         return VOTES.all(self._connection, _VOTES, tenant=self._tenant, action=action_id)

@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import bearing, found, load, reversal_of
+from signoff.app.action.case import bearing_again, found, load, require_standing, resource_tag
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.gather import Seen, gather, needs_gathering
-from signoff.app.action.propose import checks_text, judged, resource_tag
+from signoff.app.action.propose import checks_text, judged
 from signoff.app.world import World
 from signoff.core.action import approval
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
-from signoff.core.authority.policy import Verdict, decide
-from signoff.core.errors import Conflict, Forbidden
+from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
+from signoff.core.errors import Conflict, Forbidden, Malformed
 from signoff.core.principal import Caller, Person, require_person
+from signoff.core.run import Run
 from signoff.ports.storage import Transaction
 
 
@@ -31,8 +32,16 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
     Raises:
         Forbidden: an agent, the requester, or a person without a role that is owed.
         Conflict: too late, voted already, or something else waits now.
+        Malformed: the decision is no vote.
     """
     require_person(caller)
+    if decision not in ("approve", "reject"):
+        raise Malformed(
+            what=f"{decision[:40]!r} is no vote.",
+            why="A person approves or rejects what they saw.",
+            fix="Send `approve` or `reject`.",
+            path="decision",
+        )
     case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
     said = case.seal.seal(action_id, f"vote.{case.action.revision}.{caller.id}", reason) if reason else None
 
@@ -59,7 +68,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         people = {person.person_id: person}
         people |= {vote.person_id: known for vote in votes if (known := tx.authority.person(vote.person_id))}
         counted = approval.standing([*votes, new], action, people)
-        if not approval.is_met(duties, counted, people):
+        if not approval.is_met(action, run, duties, counted, people):
             return record.move(tx, action, "action.voted", payloads, votes=[new]), None
         approved = record.move(
             tx,
@@ -70,7 +79,6 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
             state=State.APPROVED,
             args_approved=action.args_effective,
             waited_us=waited(action, tx.now),
-            waiting_since=None,
         )
         return approved, None
 
@@ -94,6 +102,21 @@ async def edit(
     """
     require_person(caller)
     case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
+    await world.systems.look(case.contract.server)
+    resource, is_known = resource_tag(world, caller.tenant, case.contract, case.tool, args)
+
+    def decision_of(tx: Transaction, action: Action, run: Run) -> Decision:
+        b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
+        return _as_edit(action, decide(b, args, again=True))
+
+    def before_gathering(tx: Transaction) -> None:
+        # Nothing is asked of the target for arguments, or by people, that are refused anyway.
+        action, run = found(tx.actions.get(action_id), action_id), tx.runs.get(case.run.run_id)
+        assert run is not None
+        approval.may_edit(action, approval.duties_of(action), _active(tx.authority.person(caller.id)), digest, tx.now)
+        _require_asked(decision_of(tx, action, run))
+
+    await world.storage.view(caller.tenant, before_gathering)
     gathers = needs_gathering(case.tool)
     seen = await gather(world, case.contract, case.tool, args, case.action.key) if gathers else Seen()
     revision = case.action.revision + 1
@@ -108,18 +131,8 @@ async def edit(
         assert run is not None
         person = _active(tx.authority.person(caller.id))
         approval.may_edit(action, approval.duties_of(action), person, digest, tx.now)
-        tag = case.seal.tag([action.tool, args])
-        b = bearing(world, tx, run, action.tool, tag, action_id, None, reversal_of(action, case.envelope))
-        decision = judged(decide(b, args, again=True), seen)
-        if decision.verdict is not Verdict.ASK:
-            denial = decision.denial
-            raise Conflict(
-                what="The edit was not taken; the action is unchanged.",
-                why=denial.detail if denial else "Under the edited arguments nothing would be owed.",
-                fix="Edit to arguments that policy lets people approve, or reject the action.",
-                code="approval.edit_denied",
-                reason=denial.reason if denial else str(decision.verdict),
-            )
+        decision = judged(decision_of(tx, action, run), seen)
+        _require_asked(decision)
         details = {check.check: check.detail for check in decision.checks if check.detail}
         explained = case.seal.seal(action_id, f"decision.{revision}", details)
         payloads = [kept, said, explained, *([preview] if preview else [])]
@@ -133,8 +146,7 @@ async def edit(
             "owed": approval.duties_text(decision.duties),
             "expires_at": tx.now + min(duty.expires_us for duty in decision.duties),
             "approval_id": approval_id,
-            "resource": resource_tag(world, tx.tenant, case.tool, args),
-            "content_tag": tag,
+            "resource": resource,
         }
         changes["digest"] = approval.digest(replace(action, **changes), run)
         return record.move(tx, action, "action.edited", payloads, **changes)
@@ -156,6 +168,7 @@ async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> A
 
     def body(tx: Transaction) -> Action:
         action = found(tx.actions.get(action_id), action_id)
+        require_standing(tx, caller)
         _require_cancel(caller, case.run.agent_id, case.run.principal_id, action, tx)
         if action.state not in NOT_SENT:
             raise Conflict(
@@ -172,7 +185,8 @@ async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> A
 
 
 def _require_cancel(caller: Caller, agent_id: str, principal_id: str, action: Action, tx: Transaction) -> None:
-    if caller.id in (agent_id, principal_id, action.by) or caller.may("operator"):
+    is_own = caller.id in (principal_id, action.by) or (caller.id == agent_id and action.by == agent_id)
+    if is_own or caller.may("operator"):
         return
     person = tx.authority.person(caller.id)
     if (
@@ -185,6 +199,27 @@ def _require_cancel(caller: Caller, agent_id: str, principal_id: str, action: Ac
         what="This action is not yours to cancel.",
         why="Its own agent, its principal, an operator, or someone who could approve it may withdraw it.",
         fix="Ask one of them; or reject it, if an approval is owed from you.",
+    )
+
+
+def _as_edit(action: Action, decision: Decision) -> Decision:
+    """Return the decision on an edit; what a reversal takes back is not for editing."""
+    if action.reverses is None:
+        return decision
+    why = "A reversal takes back exactly one write; with other arguments it would take back something else."
+    return Decision(Verdict.DENY, (*decision.checks, Check("edit", Outcome.DENY, "reversal_edited", why)))
+
+
+def _require_asked(decision: Decision) -> None:
+    if decision.verdict is Verdict.ASK:
+        return
+    denial = decision.denial
+    raise Conflict(
+        what="The edit was not taken; the action is unchanged.",
+        why=denial.detail if denial else "Under the edited arguments nothing would be owed.",
+        fix="Edit to arguments that policy lets people approve, or reject the action.",
+        code="approval.edit_denied",
+        reason=denial.reason if denial else str(decision.verdict),
     )
 
 

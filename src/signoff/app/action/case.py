@@ -10,10 +10,11 @@ from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import Action
 from signoff.core.action.preview import Preview, from_value
-from signoff.core.authority.contract import Contract, Risk, ToolContract
+from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.policy import Bearing, Reversal
-from signoff.core.errors import NotFound
+from signoff.core.errors import Forbidden, NotFound, SignoffError
+from signoff.core.principal import Caller
 from signoff.core.run import Run
 from signoff.ports.storage import Transaction
 
@@ -65,12 +66,17 @@ def bearing(
     besides: str,
     epoch: int | None,
     reversal: Reversal | None,
+    *,
+    decided_under: str | None = None,
+    is_resource_known: bool = True,
 ) -> Bearing:
     """Return everything that bears on a proposal now, read in the transaction that acts on it.
 
     Args:
         tag: keyed digest of the call, for counting identical ones.
         besides: the action itself, which is not counted; '' for one that is not recorded yet.
+        epoch: of the token with which it was asked; None where a person asked.
+        decided_under: digest of the contract file it was decided under before, if it was.
     """
     pages = world.shelf.pages(tx)
     known = pages.tool(tool)
@@ -90,19 +96,95 @@ def bearing(
         live_digest=live[1] if live else None,
         is_withdrawn=run.envelope in pages.withdrawn,
         reversal=reversal,
+        contract_digest=known[1].digest if known else None,
+        decided_under=decided_under,
+        is_resource_known=is_resource_known,
     )
 
 
-def reversal_of(action: Action, envelope: Envelope) -> Reversal | None:
+def bearing_again(world: World, tx: Transaction, case: Case, action: Action, run: Run) -> Bearing:
+    """Return everything that bears on a recorded action now: for its decision after gathering, an edit, or a claim."""
+    reversal = reversal_of(tx, action, case.envelope)
+    return bearing(
+        world, tx, run, action.tool, action.content_tag, action.action_id, action.epoch, reversal,
+        decided_under=action.contract,
+    )  # fmt: skip
+
+
+def reversal_of(tx: Transaction, action: Action, envelope: Envelope) -> Reversal | None:
     """Return what is owed for an action that undoes another; None for one that does not.
 
     A person who asks owes one approval, which they may give themselves if they could have approved the original; class
-    D takes two. An agent that asks owes what the original would owe.
+    D takes two. An agent that asks owes what the original would owe. Where the page names nobody who approves, because
+    nothing under it asks, an operator does.
     """
     if action.reverses is None:
         return None
-    by_person = action.by.startswith("prs_")
-    return Reversal(envelope.approval_roles, 2 if action.risk == Risk.D else 1, not by_person)
+    risk = Risk(found(tx.actions.get(action.reverses), action.reverses).risk)
+    count = 2 if Risk.D in (risk, action.risk) else 1
+    return Reversal(envelope.approval_roles or ("operator",), count, action.by.startswith("prs_"), risk)
+
+
+def names_of(world: World, case: Case, **more: Any) -> dict[str, Any]:
+    """Return the names that a contract's expressions over a recorded action may use; an absent argument is null."""
+    names: dict[str, Any] = {"args": as_named(world, case.contract, case.tool, case.args), "key": case.action.key}
+    if case.preview is not None:
+        names["preview"] = case.preview.answer
+    return names | more
+
+
+def as_named(world: World, contract: Contract, tool: ToolContract, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments as expressions see them: an absent optional one is null (contract, section 1, "CEL")."""
+    live = world.systems.live(contract.server, tool)
+    return live[0].with_absent(args) if live else args
+
+
+def evaluated(args: Mapping[str, Expression], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call given as expressions; one that yields null is left out."""
+    values = {name: expression.value(names) for name, expression in args.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def resource_tag(
+    world: World, tenant: str, contract: Contract | None, tool: ToolContract | None, args: Mapping[str, Any]
+) -> tuple[str | None, bool]:
+    """Return the keyed digest of the resource that a write holds from claim to outcome, None if it holds none.
+
+    The truth value is False where the contract names a resource that has no value for these arguments: then nobody
+    could keep two writers apart, and the write is refused.
+    """
+    if contract is None or tool is None or tool.resource is None:
+        return None, True
+    try:
+        return world.tags[tenant].tag(tool.resource.value({"args": as_named(world, contract, tool, args)})), True
+    except SignoffError:
+        return None, False
+
+
+def require_standing(tx: Transaction, caller: Caller) -> None:
+    """Refuse a caller whose proof no longer holds: asked in each transaction that acts on it.
+
+    Raises:
+        Forbidden: an agent that was switched off or whose tokens were revoked since, or a person who was switched off.
+    """
+    if caller.is_agent:
+        agent = tx.authority.agent(caller.id)
+        if agent is not None and agent.is_active and agent.epoch == caller.epoch:
+            return
+        raise Forbidden(
+            what="This token no longer counts.",
+            why="Its agent was switched off, or its tokens were revoked after this one was issued.",
+            fix="Get a new token with the agent's key, or ask its owner.",
+            code="agent.inactive",
+        )
+    person = tx.authority.person(caller.id)
+    if person is None or not person.is_active:
+        raise Forbidden(
+            what="You cannot do this any more.",
+            why="You are not an active person of this tenant.",
+            fix="Ask an admin to activate you.",
+            code="person.inactive",
+        )
 
 
 def owed(action: Action) -> str:

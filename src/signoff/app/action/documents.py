@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from signoff.app.action.case import found
-from signoff.app.action.undo import outcome_of
+from signoff.app.action.undo import outcome_name, outcome_of
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
@@ -240,6 +240,11 @@ REASONS = {
     "conflict": "what the write left has changed since",
     "duplicate": "the target has this write already",
     "preview_failed": "the change could not be previewed",
+    "preview_unavailable": "the system did not answer when the change was previewed",
+    "target_unavailable": "the system did not answer when it was asked what has changed",
+    "newer_not_undone": "a newer write on the same resource was not undone",
+    "resource_unknown": "the resource it would write to cannot be told",
+    "not_sent_again": "its attempts or its key are used up",
     "tool_not_allowed": "the envelope does not list the tool",
     "tool_unregistered": "no tool contract knows the tool",
     "tool_unavailable": "the system cannot be reached",
@@ -363,10 +368,7 @@ def _openings(world: World, tx: Transaction, action: Action, statement: bytes) -
     openings: dict[str, Opening] = {}
     for name in committed:
         try:
-            place = names.get(name) or next(
-                (f"outcome.{fence}.{looks}" for fence in range(action.fence, 0, -1) for looks in range(action.looks, -1, -1)
-                 if tx.payloads.get(action.action_id, f"outcome.{fence}.{looks}")), ""
-            )  # fmt: skip
+            place = names.get(name) or outcome_name(tx, action) or ""
             opened = world.keyring.opening(tx, action.action_id, place)
         except NotFound:
             continue

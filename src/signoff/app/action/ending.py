@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an action ends of which nothing was sent, or nothing was written: money given back, people no longer waited for."""
+"""How an action ends of which nothing was sent or written: money is given back, people are no longer waited for."""
 
 from typing import Any
 
 from signoff.app import record
 from signoff.app.action.case import found
-from signoff.core.action.lifecycle import Action, State
-from signoff.ports.storage import SealedPayload, Transaction
+from signoff.app.world import World
+from signoff.core.action import receipt
+from signoff.core.action.lifecycle import AWAITING_PEOPLE, Action, State
+from signoff.core.run import Run
+from signoff.ports.storage import Receipt, SealedPayload, Transaction
 
 
 def ended(action: Action, now: int, state: State, reason: str) -> dict[str, Any]:
@@ -17,7 +20,6 @@ def ended(action: Action, now: int, state: State, reason: str) -> dict[str, Any]
         "ended_at": now,
         "reserved_usd_micros": 0,
         "waited_us": waited(action, now),
-        "waiting_since": None,
         "look_at": None,
         "receipt_id": None,
     }
@@ -32,9 +34,37 @@ def end_unsent(
     return after
 
 
+def end_sent(world: World, tx: Transaction, action: Action, reason: str) -> Action:
+    """Record that what was sent failed: nothing was written, or a read or egress got no answer."""
+    changes = ended(action, tx.now, State.FAILED, reason)
+    del changes["receipt_id"]
+    tx.leases.drop(action.action_id)
+    after = record.move(tx, action, "action.failed", **changes)
+    issue(world, tx, after)
+    link_original(tx, after)
+    return after
+
+
+def issue(world: World, tx: Transaction, action: Action, run: Run | None = None) -> None:
+    """Add the receipt's statement for an outcome; a read has none.
+
+    Args:
+        run: of the action, if it is at hand; only what never changes of it is used.
+    """
+    if action.receipt_id is None:
+        return
+    run = run or tx.runs.get(action.run_id)
+    assert run is not None
+    votes = tx.actions.votes(action.action_id) if action.owed else []
+    counted = [vote for vote in votes if vote.digest == action.digest and vote.decision == "approve"]
+    body = receipt.statement(action, run, counted, world.origin(tx.tenant))
+    tx.receipts.add(Receipt(tx.tenant, action.receipt_id, action.action_id, action.head, body))
+
+
 def waited(action: Action, now: int) -> int:
     """Return how long people were waited for in all, in microseconds, at `now`."""
-    return action.waited_us + (now - action.waiting_since if action.waiting_since is not None else 0)
+    is_waiting = action.state in AWAITING_PEOPLE and action.waiting_since is not None
+    return now - (action.waiting_since or 0) if is_waiting else action.waited_us
 
 
 def link_original(tx: Transaction, reversal: Action) -> None:

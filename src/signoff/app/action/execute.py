@@ -12,65 +12,90 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import Case, bearing, found, load, reversal_of
-from signoff.app.action.ending import end_unsent, link_original
+from signoff.app.action.case import Case, bearing_again, found, load, names_of
+from signoff.app.action.ending import end_sent, end_unsent, issue, link_original
 from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
 from signoff.app.world import World
-from signoff.core.action import approval, receipt
-from signoff.core.action.doubt import ATTEMPTS_MAX, Answer, Answered, Errored, Judgement, Lost, NotSent, judge
-from signoff.core.action.lifecycle import Action, State
+from signoff.core.action import approval
+from signoff.core.action.doubt import (
+    ATTEMPTS_MAX,
+    GIVE_UP_US,
+    Answer,
+    Answered,
+    Errored,
+    Judgement,
+    Lost,
+    NotSent,
+    judge,
+)
+from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import drift
-from signoff.core.authority.contract import Effect, ToolContract, result_problems
+from signoff.core.authority.contract import Effect, ToolContract, ToolDescription, result_problems
 from signoff.core.authority.policy import Decision, Verdict, completed, decide, is_stricter
-from signoff.core.run import Run
-from signoff.ports.storage import Lease, Receipt, SealedPayload, Transaction
+from signoff.core.errors import SignoffError
+from signoff.core.run import Run, RunState
+from signoff.ports.storage import Lease, SealedPayload, Transaction
 
 log = logging.getLogger("signoff.execute")
 LEASE_US = 15_000_000
 RENEW_S = 5.0
 BEGIN_WITHIN_US = 2_000_000
 RETRY_AFTER_US = 1_000_000
+# The system gave no answer: that says nothing against a write, which then waits for it to come back.
+OUTAGES = frozenset({"tool_unavailable", "preview_unavailable", "target_unavailable"})
 
 
 async def execute(world: World, tenant: str, action_id: str) -> Action:
     """Take an approved action, or one whose write is proved absent, through its claim to its outcome.
 
-    Leaves the action as it is where its resource is taken; the clock brings it back.
+    Leaves the action as it is where its resource is taken, its run paused or its system away; the clock brings it back.
     """
-    case = await world.storage.view(tenant, lambda tx: load(world, tx, action_id))
-    if not is_ready(case.action):
+
+    def first_look(tx: Transaction) -> tuple[Case, bool]:
+        case = load(world, tx, action_id)
+        return case, is_ready(case.action) and not must_wait(tx, case.action, case.run)
+
+    case, may_begin = await world.storage.view(tenant, first_look)
+    if not may_begin:
         return case.action
     await world.systems.look(case.contract.server)
     seen = await gather(world, case.contract, case.tool, case.args, case.action.key) if _looks_first(case) else Seen()
-    conflict = await _conflict(world, case)
+    moved = await _moved(world, case)
 
-    def body(tx: Transaction) -> Action:
+    def body(tx: Transaction) -> tuple[Action, bool]:
         action = found(tx.actions.get(action_id), action_id)
         if not is_ready(action):
-            return action
-        reversal = reversal_of(action, case.envelope)
+            return action, False
         run = tx.runs.get(action.run_id)
         assert run is not None
-        b = bearing(world, tx, run, action.tool, action.content_tag, action_id, None, reversal)
-        decision = decide(b, case.args, again=True)
-        if (refused := _refusal(tx, case, action, decision, seen, conflict)) is not None:
-            return end_unsent(tx, action, *refused)
-        if is_busy(tx, action):
-            return action
+        if must_wait(tx, action, run):
+            return action, False
+        if action.revision != case.action.revision or not seen.is_fresh(tx.now):
+            return action, False  # what was gathered is about something else, or too old: the clock brings it back
+        decision = decide(bearing_again(world, tx, case, action, run), case.args, again=True)
+        if (refused := _refusal(tx, case, action, run, decision, seen, moved)) is not None:
+            if refused[1] in OUTAGES and not _is_given_up(action, tx.now):
+                return action, False
+            if action.fence:
+                return end_sent(world, tx, action, refused[1]), False
+            return end_unsent(tx, action, *refused), False
         after = claimed(world, tx, action)
-        return record.move(
+        after = record.move(
             tx,
             action,
             "action.claimed",
             state=after.state,
             fence=after.fence,
             claimed_at=tx.now,
+            doubt_since=None,
             look_at=None,
+            looks=0,
             proof=None,
         )
+        return after, True
 
-    action = await world.storage.transact(tenant, body, guards=(case.run.run_id, action_id))
-    if action.state is State.DISPATCHING and action.fence == case.action.fence + 1:
+    action, is_mine = await world.storage.transact(tenant, body, guards=(case.run.run_id, action_id))
+    if is_mine:
         action = await dispatch(world, action, replace(case, action=action, preview=seen.preview or case.preview))
     world.bell.ring(action_id)
     return action
@@ -94,6 +119,18 @@ def is_busy(tx: Transaction, action: Action) -> bool:
     return action.resource is not None and tx.actions.on_resource(action.resource, action.action_id) is not None
 
 
+def must_wait(tx: Transaction, action: Action, run: Run) -> bool:
+    """Tell whether a claim would be too early: the resource is taken, the run paused, a newer write not undone yet.
+
+    Past its deadline nothing waits: the claim then ends it.
+    """
+    if action.expires_at is not None and tx.now >= action.expires_at and action.state is State.APPROVED:
+        return False
+    if run.state is RunState.PAUSED and not action.by.startswith("prs_"):
+        return True
+    return is_busy(tx, action) or any(reversal.state not in CONCLUDED for reversal in _newer_reversals(tx, action))
+
+
 def claimed(world: World, tx: Transaction, action: Action) -> Action:
     """Return the action as claimed by this node, with its lease taken; the entry is the caller's to write."""
     fence = action.fence + 1
@@ -107,31 +144,46 @@ def claimed(world: World, tx: Transaction, action: Action) -> Action:
 
 
 async def dispatch(world: World, action: Action, case: Case | None = None) -> Action:
-    """Send what was claimed, once, and record what came of it."""
+    """Send what was claimed, once, and record what came of it. Only whoever claimed it may call this."""
     if case is None:
         case = await world.storage.view(action.tenant, lambda tx: load(world, tx, action.action_id))
+    live = world.systems.live(case.contract.server, case.tool)
+    answer = await _sent(world, action, case, live)
+    return await record_answer(world, case, action, answer, live[0] if live else None)
+
+
+async def _sent(world: World, action: Action, case: Case, live: tuple[ToolDescription, str] | None) -> Answer:
     tool, contract = case.tool, case.contract
     sent = completed(tool, case.args, action.key)
     if tool.precondition and case.preview is not None:
-        sent[tool.precondition.argument] = tool.precondition.value.value(
-            {"preview": case.preview.answer, "args": case.args}
-        )
-    if action.effect == Effect.READ:
-        answer = await world.systems.read(contract, tool, sent)
-    elif world.clock.now() >= (action.claimed_at or 0) + BEGIN_WITHIN_US:
+        try:
+            value = tool.precondition.value.value(names_of(world, case))
+        except SignoffError as error:
+            return NotSent(f"The precondition has no value: {error.why}")
+        sent[tool.precondition.argument] = value
+    if live is None or live[1] != tool.schema_digest:
+        return NotSent("Since the claim the tool was no longer known to be the one that was pinned.")
+    if world.clock.now() >= (action.claimed_at or 0) + BEGIN_WITHIN_US:
         # Halts and pins were looked at when it was claimed; that view is too old to send on.
-        answer = NotSent("The send did not begin within 2 s of its claim.")
-    else:
-        answer = await _kept_alive(world, action, world.systems.execute(contract, tool, sent))
-    return await record_answer(world, case, action, answer)
+        return NotSent("The send did not begin within 2 s of its claim.")
+    if action.effect == Effect.READ:
+        return await world.systems.read(contract, tool, sent)
+    return await _kept_alive(world, action, world.systems.execute(contract, tool, sent))
 
 
-async def record_answer(world: World, case: Case, action: Action, answer: Answer) -> Action:
-    """Judge an answer and record the outcome under the fence of the claim."""
-    live = world.systems.live(case.contract.server, case.tool)
-    problems = result_problems(live[0], answer.result) if isinstance(answer, Answered) and live else []
-    judgement = judge(case.tool, answer, list(problems))
-    if judgement.state is State.IN_DOUBT and judgement.proof and not _may_repeat(case.tool, action):
+async def record_answer(
+    world: World, case: Case, action: Action, answer: Answer, described: ToolDescription | None
+) -> Action:
+    """Judge an answer and record the outcome under the fence of the claim.
+
+    Args:
+        described: the tool as its server described it when the call was sent; the answer must fit it.
+    """
+    problems: list[str] = []
+    if isinstance(answer, Answered):
+        problems = list(result_problems(described, answer.result)) if described else ["nothing is known of its form"]
+    judgement = judge(case.tool, answer, problems)
+    if judgement.state is State.IN_DOUBT and judgement.proof and not may_repeat(case.tool, action, world.clock.now()):
         judgement = replace(judgement, state=State.FAILED)
     image = await image_after(world, case, judgement) if judgement.state is State.SUCCEEDED else None
     return await conclude(world, case, action, judgement, error_value(answer), image)
@@ -161,7 +213,8 @@ async def conclude(
 
     A record under another fence than the present one is refused: someone else has taken the action over.
     """
-    name, seal = f"outcome.{action.fence}.{action.looks}", case.seal
+    # Named by the entry it follows, so that the answer of a send, of a look-up and of a person never share a place.
+    name, seal = f"outcome.{action.seq}", case.seal
     value = {"result": dict(judgement.result)} if judgement.result is not None else error
     outcome = seal.seal(action.action_id, name, value) if value is not None else None
     imaged = seal.seal(action.action_id, f"image.{action.fence}", dict(image)) if image is not None else None
@@ -184,18 +237,19 @@ async def conclude(
                 "proof": str(judgement.proof) if judgement.proof else None,
                 "look_at": tx.now + RETRY_AFTER_US if judgement.proof else tx.now,
             }
-        elif judgement.state is not State.NEEDS_PERSON:
+        else:
+            changes["look_at"] = None
+        if judgement.state in CONCLUDED:
             changes |= {
                 "ended_at": tx.now,
                 "settled_usd_micros": now.reserved_usd_micros if judgement.state is State.SUCCEEDED else 0,
                 "reserved_usd_micros": 0,
-                "look_at": None,
                 "receipt_id": None if now.effect == Effect.READ else receipt_id,
             }
         tx.leases.drop(now.action_id)
         after = record.move(tx, now, f"action.{judgement.state}", payloads, **changes)
         if after.receipt_id and after.ended_at is not None:
-            _issue(world, tx, after, case.run)
+            issue(world, tx, after, case.run)
             link_original(tx, after)
         return after
 
@@ -227,20 +281,46 @@ def _looks_first(case: Case) -> bool:
     return case.action.is_write and needs_gathering(case.tool)
 
 
-def _may_repeat(tool: ToolContract, action: Action) -> bool:
-    return tool.key_argument is not None and action.fence < ATTEMPTS_MAX
+def may_repeat(tool: ToolContract, action: Action, now: int) -> bool:
+    """Tell whether a proved absence may be followed by another send: a key that still holds, and attempts left."""
+    is_kept = tool.keeps_us is None or now < action.proposed_at + tool.keeps_us
+    return tool.key_argument is not None and is_kept and action.fence < ATTEMPTS_MAX
+
+
+def _is_given_up(action: Action, now: int) -> bool:
+    """Tell whether an outage has lasted too long: an approval waits until its deadline, anything else an hour."""
+    since = action.doubt_since if action.fence else action.decided_at if action.state is State.PROPOSED else None
+    return since is not None and now >= since + GIVE_UP_US
+
+
+def _newer_reversals(tx: Transaction, action: Action) -> list[Action]:
+    """Return the reversals of newer writes on the same resource in the same run: those come first."""
+    if action.reverses is None or action.fence:
+        return []
+    original = found(tx.actions.get(action.reverses), action.reverses)
+    if original.resource is None:
+        return []
+    newer = [
+        other
+        for other in tx.actions.of_run(original.run_id)
+        if other.resource == original.resource
+        and other.reversed_by
+        and other.state is not State.REVERSED
+        and (other.claimed_at or 0) > (original.claimed_at or 0)
+    ]
+    return [found(tx.actions.get(other.reversed_by or ""), other.action_id) for other in newer]
 
 
 def _refusal(
-    tx: Transaction, case: Case, action: Action, decision: Decision, seen: Seen, conflict: str | None
+    tx: Transaction, case: Case, action: Action, run: Run, decision: Decision, seen: Seen, moved: tuple[str, str] | None
 ) -> tuple[State, str] | None:
     """Return how an action ends that may no longer be sent, None if it may."""
     is_retry = action.state is State.IN_DOUBT
     ended = State.FAILED if is_retry else State.VOIDED if action.state is State.APPROVED else State.DENIED
     if not is_retry and action.expires_at is not None and tx.now >= action.expires_at:
         return State.EXPIRED, "expired"
-    if action.contract != case.contract.digest:
-        return ended, "contract_changed"
+    if is_retry and not may_repeat(case.tool, action, tx.now):
+        return ended, "not_sent_again"
     if denial := decision.denial:
         return (State.STOPPED if denial.check == "halt" and not is_retry else ended), denial.reason
     if is_stricter(decision, Verdict(action.verdict or "deny"), approval.duties_of(action)):
@@ -249,14 +329,17 @@ def _refusal(
         votes = tx.actions.votes(action.action_id)
         people = {vote.person_id: person for vote in votes if (person := tx.authority.person(vote.person_id))}
         counted = approval.standing(votes, action, people)
-        if not approval.is_met(approval.duties_of(action), counted, people):
+        if not approval.is_met(action, run, approval.duties_of(action), counted, people):
             return ended, "vote_withdrawn"
-    if conflict:
-        return ended, "conflict"
+    if moved:
+        return ended, moved[0]
+    if any((reversal.ended_at or 0) >= action.proposed_at for reversal in _newer_reversals(tx, action)):
+        # It was asked for while that one was still to come, as in the undo of a run; out of order it is another thing.
+        return ended, "newer_not_undone"
     if seen.is_duplicate:
         return ended, "duplicate"
     if seen.problem:
-        return ended, "preview_failed"
+        return ended, "preview_unavailable" if seen.is_outage else "preview_failed"
     if seen.preview and case.preview and _drifted(case, seen):
         return ended, "drift"
     if action.reverses:
@@ -274,16 +357,8 @@ def _drifted(case: Case, seen: Seen) -> bool:
     return found_drift is not None
 
 
-def _issue(world: World, tx: Transaction, action: Action, run: Run) -> None:
-    all_votes = tx.actions.votes(action.action_id) if action.owed else []
-    votes = [vote for vote in all_votes if vote.digest == action.digest and vote.decision == "approve"]
-    assert action.receipt_id is not None
-    body = receipt.statement(action, run, votes, world.origin(tx.tenant))
-    tx.receipts.add(Receipt(tx.tenant, action.receipt_id, action.action_id, action.head, body))
-
-
-async def _conflict(world: World, case: Case) -> str | None:
-    """Return what moved in the target since the write that a reversal undoes."""
+async def _moved(world: World, case: Case) -> tuple[str, str] | None:
+    """Return reason and detail of what moved in the target since the write that a reversal undoes."""
     if case.action.reverses is None:
         return None
     from signoff.app.action.undo import conflict_of
@@ -296,6 +371,7 @@ async def image_after(world: World, case: Case, judgement: Judgement) -> Mapping
     if case.tool.undo is None or case.tool.undo.check is None or judgement.result is None:
         return None
     check = case.tool.undo.check
-    names = {"args": case.args, "result": judgement.result, "key": case.action.key}
-    image, _ = await read_back(world, case.contract, check.read, check.args, names)
+    image, _, _ = await read_back(
+        world, case.contract, check.read, check.args, names_of(world, case, result=judgement.result)
+    )
     return image

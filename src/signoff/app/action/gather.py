@@ -5,20 +5,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from signoff.app.action.case import as_named, evaluated
 from signoff.app.world import World
 from signoff.core.action.doubt import Answer, Answered, Errored, NotSent
 from signoff.core.action.preview import Preview, from_dry_run, from_read
 from signoff.core.authority.contract import Contract, DryRun, Expression, ReadPreview, ToolContract, result_problems
 from signoff.core.errors import SignoffError
 
+OUTAGE = "gather.outage"
+FRESH_US = 5_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was gathered: a preview, or why there is none; and whether a natural key shows the write done already."""
+    """What was gathered: a preview, or why there is none; and whether a natural key shows the write done already.
+
+    `is_outage`: the system gave no answer at all, which says nothing against the write. `at` is when it was asked,
+    microseconds; None where there was nothing to ask.
+    """
 
     preview: Preview | None = None
     problem: str = ""
     is_duplicate: bool = False
+    is_outage: bool = False
+    at: int | None = None
+
+    def is_fresh(self, now: int) -> bool:
+        """Tell whether a claim may still stand on it: a claim decides on what is at most 5 s old."""
+        return self.at is None or now < self.at + FRESH_US
 
 
 def needs_gathering(tool: ToolContract) -> bool:
@@ -29,30 +43,31 @@ def needs_gathering(tool: ToolContract) -> bool:
 async def gather(world: World, contract: Contract, tool: ToolContract, args: Mapping[str, Any], key: str) -> Seen:
     """Return what a write would change now. Never raises for the target's doing: that is a `problem`."""
     await world.systems.look(contract.server)
+    at = world.clock.now()
     args = as_named(world, contract, tool, args)
     try:
         if tool.natural_key and tool.look_up and await _is_done(world, contract, tool, args, key):
-            return Seen(is_duplicate=True)
+            return Seen(is_duplicate=True, at=at)
         if isinstance(tool.preview, DryRun):
             answer = await _read(world, contract, tool.preview.tool, tool.preview.args, {"args": args})
-            return Seen(from_dry_run(answer))
+            return Seen(from_dry_run(answer), at=at)
         if isinstance(tool.preview, ReadPreview):
             before = await _read(world, contract, tool.preview.read, tool.preview.args, {"args": args})
             after = {path: value.value({"args": args, "result": before}) for path, value in tool.preview.after.items()}
-            return Seen(from_read(before, after))
+            return Seen(from_read(before, after), at=at)
     except SignoffError as error:
-        return Seen(problem=f"{error.what} {error.why}")
-    return Seen()
+        return Seen(problem=f"{error.what} {error.why}", is_outage=error.code == OUTAGE, at=at)
+    return Seen(at=at)
 
 
 async def read_back(
     world: World, contract: Contract, tool: str, args: Mapping[str, Expression], names: Mapping[str, Any]
-) -> tuple[Mapping[str, Any] | None, str]:
-    """Return what a read tool answers for arguments given as expressions, or None and why not."""
+) -> tuple[Mapping[str, Any] | None, str, bool]:
+    """Return what a read tool answers for arguments given as expressions, or None, why not, and if for an outage."""
     try:
-        return await _read(world, contract, tool, args, names), ""
+        return await _read(world, contract, tool, args, names), "", False
     except SignoffError as error:
-        return None, f"{error.what} {error.why}"
+        return None, f"{error.what} {error.why}", error.code == OUTAGE
 
 
 async def look_up(
@@ -70,18 +85,6 @@ async def look_up(
         return answer, tool.look_up.found.holds({**names, "result": answer.result})
     except SignoffError as error:
         return Errored("look_up_failed", error.why), None
-
-
-def as_named(world: World, contract: Contract, tool: ToolContract, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return arguments as expressions see them: an absent optional one is null (contract, section 1, "CEL")."""
-    live = world.systems.live(contract.server, tool)
-    return live[0].with_absent(args) if live else args
-
-
-def evaluated(args: Mapping[str, Expression], names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call given as expressions; one that yields null is left out."""
-    values = {name: expression.value(names) for name, expression in args.items()}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 async def _is_done(world: World, contract: Contract, tool: ToolContract, args: Mapping[str, Any], key: str) -> bool:
@@ -111,13 +114,13 @@ def _problems(world: World, contract: Contract, reader: ToolContract, result: Ma
 
 
 def _unanswered(name: str, answer: Answer) -> SignoffError:
+    code = OUTAGE
     match answer:
-        case Errored(code, message):
-            why = f"It answered with the error {code or 'without a code'}: {message[:200]}"
-        case NotSent(said):
-            why = f"It could not be reached: {said[:200]}"
+        case Errored(said, message):
+            code = "gather.unanswered"
+            why = f"It answered with the error {said or 'without a code'}: {message[:200]}"
+        case NotSent(reason):
+            why = f"It could not be reached: {reason[:200]}"
         case _:
             why = "It gave no answer in time."
-    return SignoffError(
-        f"{name} gave no usable answer.", why, "Propose again when the system answers.", code="gather.unanswered"
-    )
+    return SignoffError(f"{name} gave no usable answer.", why, "Propose again when the system answers.", code=code)

@@ -6,22 +6,22 @@ With nothing to gather, admit, decide and claim are one body, so that an allowed
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from signoff.app import record
 from signoff.app.action import execute
-from signoff.app.action.case import Case, bearing, found, load, reversal_of
+from signoff.app.action.case import Case, bearing, bearing_again, found, load, require_standing, resource_tag
+from signoff.app.action.ending import end_unsent
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.authority.contract import Effect, ToolContract
+from signoff.core.authority.contract import Effect
 from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
-from signoff.core.errors import Conflict, NotFound, SignoffError
+from signoff.core.errors import Conflict, NotFound
 from signoff.core.principal import Caller
 from signoff.core.proposal import Proposal
 from signoff.core.run import Run
@@ -69,16 +69,19 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
 
     def admit(tx: Transaction) -> tuple[Action, Case | None, bool]:
         if request_key and (earlier := tx.actions.by_request(request_key)):
+            require_standing(tx, caller)
             return same_or_clash(earlier, request_tag), None, False
         now_run = tx.runs.get(run.run_id)
         assert now_run is not None
         known = world.shelf.pages(tx).tool(proposal.tool)
         is_read = known is not None and known[0].effect is Effect.READ
         if not is_read and not proposal.again and (earlier := tx.actions.by_content(run.run_id, tag)):
+            require_standing(tx, caller)
             return earlier, None, False
-        b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None)
-        decision = decide(b, proposal.args)
         tool, contract = known or (None, None)
+        resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
+        b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known)
+        decision = decide(b, proposal.args)
         action = Action(
             tenant=tx.tenant,
             action_id=minted.action,
@@ -99,8 +102,9 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
             claims=claims.commitment if claims else None,
             request_key=request_key,
             request_tag=request_tag,
-            resource=resource_tag(world, tx.tenant, tool, proposal.args),
+            resource=resource,
             reserved_usd_micros=decision.reserve_usd_micros,
+            epoch=caller.epoch,
         )
         if decision.verdict is not Verdict.DENY and tool and tool.effect is Effect.WRITE and needs_gathering(tool):
             return record.begin(tx, action, "action.proposed", payloads), None, True
@@ -112,13 +116,26 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
             return row, None, True
         return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal), True
 
-    action, case, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
-    if is_new:
-        leg = world.legs.start(action.action_id, onward(world, action, minted, case))
-        # `wait`, unlike `await`, leaves the leg alone when the caller is cancelled.
-        done, _ = await asyncio.wait({leg}, timeout=wait_s)
-        action = leg.result() if done else action
-    return action
+    recorded: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
+
+    async def leg() -> Action | None:
+        # It begins before anything is recorded, so that no caller who hangs up and no timer comes in between.
+        try:
+            action, case, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
+        except asyncio.CancelledError:
+            recorded.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  # it is the caller's, who asked, and not the node's
+            recorded.set_exception(error)
+            return None
+        recorded.set_result(action)
+        return await onward(world, action, minted, case) if is_new else action
+
+    running = world.legs.start(minted.action, leg())
+    action = await asyncio.shield(recorded)
+    # `wait`, unlike `await`, leaves the leg alone when the caller is cancelled.
+    done, _ = await asyncio.wait({running}, timeout=wait_s)
+    return running.result() if done else action
 
 
 async def onward(world: World, action: Action, minted: Ids | None = None, case: Case | None = None) -> Action:
@@ -127,33 +144,35 @@ async def onward(world: World, action: Action, minted: Ids | None = None, case: 
     Args:
         case: of an action that was claimed when it was admitted; it is read anew where there is none.
     """
+    is_mine = action.state is State.DISPATCHING
     if action.is_undecided:
-        action = await _decide(world, action, minted or ids_for_action(world))
-    if action.state is State.DISPATCHING:
+        action, is_mine = await _decide(world, action, minted or ids_for_action(world))
+    if is_mine:
         action = await execute.dispatch(world, action, case)
     world.bell.ring(action.action_id)
     return action
 
 
-async def _decide(world: World, action: Action, minted: Ids) -> Action:
-    """Gather the preview of a recorded proposal and decide it."""
+async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bool]:
+    """Gather the preview of a recorded proposal and decide it; also tells whether it was claimed here, to be sent."""
     case = await world.storage.view(action.tenant, lambda tx: load(world, tx, action.action_id))
     seen = await gather(world, case.contract, case.tool, case.args, action.key)
     preview = case.seal.seal(action.action_id, "preview.1", seen.preview.as_value()) if seen.preview else None
 
-    def body(tx: Transaction) -> Action:
+    def body(tx: Transaction) -> tuple[Action, bool]:
         now = found(tx.actions.get(action.action_id), action.action_id)
         if not now.is_undecided:
-            return now
-        reversal = reversal_of(now, case.envelope)
+            return now, False
         run = tx.runs.get(now.run_id)
         assert run is not None
-        b = bearing(world, tx, run, now.tool, now.content_tag, now.action_id, None, reversal)
-        decision = judged(decide(b, case.args), seen)
+        decision = judged(decide(bearing_again(world, tx, case, now, run), case.args), seen)
+        if (denial := decision.denial) and denial.check == "halt":
+            return end_unsent(tx, now, State.STOPPED, denial.reason), False
         row, more = decided(tx, run, now, decision, minted, case.seal, preview)
-        if row.state is State.PROPOSED and not execute.is_busy(tx, row):
+        if row.state is State.PROPOSED and not execute.is_busy(tx, row) and seen.is_fresh(tx.now):
             row = execute.claimed(world, tx, row)
-        return record.move(tx, now, "action.decided", more, **differences(now, row))
+        row = record.move(tx, now, "action.decided", more, **differences(now, row))
+        return row, row.state is State.DISPATCHING
 
     return await world.storage.transact(action.tenant, body, guards=(action.run_id, action.action_id))
 
@@ -167,7 +186,8 @@ def judged(decision: Decision, seen: Seen) -> Decision:
             "duplicate", Outcome.DENY, "duplicate", "The target has this write already, under its natural key."
         )
     elif seen.problem:
-        check = Check("preview", Outcome.DENY, "preview_failed", seen.problem)
+        reason = "preview_unavailable" if seen.is_outage else "preview_failed"
+        check = Check("preview", Outcome.DENY, reason, seen.problem)
     else:
         return replace(decision, checks=(*decision.checks, Check("preview"))) if seen.preview else decision
     return Decision(Verdict.DENY, (*decision.checks, check))
@@ -208,7 +228,7 @@ def decided(
         waiting_since=tx.now if asks else None,
         receipt_id=None if is_final or action.effect == "read" else minted.receipt,
     )
-    if not is_final and action.effect != "read":
+    if not is_final and (asks or action.effect != "read"):
         row = replace(row, digest=approval.digest(row, run))
     return row, payloads
 
@@ -247,16 +267,6 @@ def same_or_clash(earlier: Action, request_tag: str | None) -> Action:
 def request_digest(caller: Caller, path: str, key: str) -> str:
     """Return the name under which a caller's idempotency key is remembered, per path."""
     return sha256(f"{caller.id}\n{path}\n{key}".encode()).hexdigest()
-
-
-def resource_tag(world: World, tenant: str, tool: ToolContract | None, args: Mapping[str, Any]) -> str | None:
-    """Return the keyed digest of the resource that a write holds from claim to outcome, None if it holds none."""
-    if tool is None or tool.resource is None:
-        return None
-    try:
-        return world.tags[tenant].tag(tool.resource.value({"args": args}))
-    except SignoffError:
-        return None  # the arguments do not fit the schema either, and are refused for that
 
 
 def _request(caller: Caller, proposal: Proposal, seal: Seal) -> tuple[str | None, str | None]:

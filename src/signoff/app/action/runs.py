@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from signoff.app import record
+from signoff.app.action.case import require_standing
 from signoff.app.action.propose import request_digest
 from signoff.app.world import World
 from signoff.core.authority import halt as halts
@@ -79,8 +80,8 @@ async def begin_run(
             )
         tx.payloads.add_key(wrapped)
         run = Run(
-            tx.tenant, run_id, 0, "", RunState.OPEN, workflow, published.digest, where, caller.id, owner, caller.id, tx.now,
-            wrapped.key_id, kept.commitment, request_key, request_tag,
+            tx.tenant, run_id, 0, "", RunState.OPEN, workflow, published.digest, where, caller.id, owner, caller.id,
+            tx.now, wrapped.key_id, kept.commitment, request_key, request_tag,
         )  # fmt: skip
         return record.begin(tx, run, "run.begun", [kept]), envelope
 
@@ -91,9 +92,10 @@ async def begin_run(
 
 
 async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, summary: str) -> Run:
-    """Close a run as `completed` or `failed`.
+    """Close a run as `completed` or `failed`: its agent may, the person it runs for, and operators.
 
     Raises:
+        Forbidden: none of these.
         Conflict: it is closed, or some of its actions are not concluded.
     """
     wanted = {"completed": RunState.COMPLETED, "failed": RunState.FAILED}.get(outcome)
@@ -105,11 +107,14 @@ async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, 
             path="outcome",
         )
     run = await find_run(world, caller, run_id)
+    if caller.id not in (run.agent_id, run.principal_id):
+        require(caller, "operator")
     seal = await world.storage.view(caller.tenant, lambda tx: world.keyring.seal(tx, run.payload_key))
     kept = seal.seal(run_id, "summary", summary)
 
     def body(tx: Transaction) -> Run:
         now = _found(tx.runs.get(run_id), run_id)
+        require_standing(tx, caller)
         if now.state is wanted:
             return now
         if now.state in CLOSED:

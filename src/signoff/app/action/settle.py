@@ -4,19 +4,20 @@
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import Case, found, load
-from signoff.app.action.execute import conclude, error_value, execute, image_after
+from signoff.app.action.case import Case, found, load, require_standing
+from signoff.app.action.execute import conclude, error_value, execute, image_after, may_repeat
 from signoff.app.action.gather import look_up
 from signoff.app.world import World
-from signoff.core.action.doubt import ATTEMPTS_MAX, Answer, Answered, Judgement, Proof, judge_look_up, next_look
+from signoff.core.action.doubt import Answer, Answered, Judgement, Proof, judge_look_up, next_look
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.errors import Conflict
+from signoff.core.action.preview import same
+from signoff.core.errors import Conflict, Malformed
 from signoff.core.principal import Caller, require, require_person
 from signoff.ports.storage import Transaction
 
 
 async def settle(world: World, tenant: str, action_id: str) -> Action:
-    """Take the next step of an action in doubt: look it up, send it again where it is proved absent, or ask a person."""
+    """Take the next step of an action in doubt: look it up, send again what is proved absent, or ask a person."""
     case = await world.storage.view(tenant, lambda tx: load(world, tx, action_id))
     action = case.action
     if action.state is not State.IN_DOUBT:
@@ -28,11 +29,12 @@ async def settle(world: World, tenant: str, action_id: str) -> Action:
         world.bell.ring(action_id)
         return action
     await world.systems.look(case.contract.server)
+    asked = world.clock.now()
     answer, is_found = await look_up(world, case.contract, case.tool, case.args, action.key)
     judgement = judge_look_up(
-        case.tool, answer, is_found, _agrees(case, answer), world.clock.now(), last_send(case), action.doubt_since or 0
+        case.tool, answer, is_found, _agrees(case, answer), asked, last_send(case), action.doubt_since or 0
     )
-    if judgement.proof is Proof.ABSENT and _may_repeat(case, world.clock.now()):
+    if judgement.proof is Proof.ABSENT and may_repeat(case.tool, action, asked):
         return await _send_again(world, case)
     if judgement.state is State.IN_DOUBT:
         return await _look_later(world, case)
@@ -56,24 +58,34 @@ async def resolve(world: World, caller: Caller, action_id: str, found_: str, evi
 
     Raises:
         Forbidden: the caller is no operator.
-        Conflict: the action does not wait for a person.
+        Conflict: the action does not wait for a person, or another person said otherwise first.
+        Malformed: the finding is neither of the two.
     """
     require_person(caller)
     require(caller, "operator")
-    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
-    if case.action.state is not State.NEEDS_PERSON:
-        raise Conflict(
-            what=f"Action {action_id} does not wait for a person's finding.",
-            why=f"It is {case.action.state}.",
-            fix="Resolve actions that are `needs_person`; the others settle by themselves.",
-            code="action.not_needing_person",
+    if found_ not in ("done", "not_done"):
+        raise Malformed(
+            what=f"{found_[:40]!r} is no finding.",
+            why="What a person finds in the target is that the write was done, or that it was not.",
+            fix="Send `done` or `not_done`.",
+            path="found",
         )
+
+    def look(tx: Transaction) -> Case:
+        require_standing(tx, caller)
+        return load(world, tx, action_id)
+
+    case = await world.storage.view(caller.tenant, look)
+    if case.action.state is not State.NEEDS_PERSON:
+        raise _not_needed(case.action)
     state = State.SUCCEEDED if found_ == "done" else State.FAILED
     said = {"found": found_, "evidence": evidence, "reason": reason, "by": caller.id}
     kept = case.seal.seal(action_id, "resolution", said)
     judgement = Judgement(state, "resolved_done" if found_ == "done" else "resolved_not_done", result=None)
     action = await conclude(world, case, case.action, judgement, {"resolution": said}, None, kept)
     world.bell.ring(action_id)
+    if action.reason != judgement.reason:
+        raise _not_needed(action)
     return action
 
 
@@ -82,7 +94,7 @@ async def _look_later(world: World, case: Case) -> Action:
 
     def body(tx: Transaction) -> Action:
         now = found(tx.actions.get(case.action.action_id), case.action.action_id)
-        if now.state is not State.IN_DOUBT or now.looks != case.action.looks:
+        if now.seq != case.action.seq:
             return now
         at = next_look(tx.now, now.looks, settles_at)
         return record.move(tx, now, "action.looked_up", looks=now.looks + 1, look_at=at)
@@ -95,7 +107,7 @@ async def _send_again(world: World, case: Case) -> Action:
 
     def body(tx: Transaction) -> Action:
         now = found(tx.actions.get(case.action.action_id), case.action.action_id)
-        if now.state is not State.IN_DOUBT or now.proof is not None or now.looks != case.action.looks:
+        if now.seq != case.action.seq:
             return now
         return record.move(
             tx, now, "action.proved_absent", proof=str(Proof.ABSENT), looks=now.looks + 1, look_at=tx.now
@@ -105,12 +117,6 @@ async def _send_again(world: World, case: Case) -> Action:
     return await execute(world, action.tenant, action.action_id)
 
 
-def _may_repeat(case: Case, now: int) -> bool:
-    """Tell whether a proved absence may be followed by another send: a key that still holds, and attempts left."""
-    is_kept = case.tool.keeps_us is None or now < case.action.proposed_at + case.tool.keeps_us
-    return case.tool.key_argument is not None and is_kept and case.action.fence < ATTEMPTS_MAX
-
-
 def _agrees(case: Case, answer: Answer) -> bool:
     """Tell whether what was found is this write: no argument it repeats may differ from what was sent."""
     if not isinstance(answer, Answered):
@@ -118,4 +124,13 @@ def _agrees(case: Case, answer: Answer) -> bool:
     shared: list[tuple[Any, Any]] = [
         (answer.result[name], value) for name, value in case.args.items() if name in answer.result
     ]
-    return all(there == sent for there, sent in shared)
+    return all(same(there, sent) for there, sent in shared)
+
+
+def _not_needed(action: Action) -> Conflict:
+    return Conflict(
+        what=f"Action {action.action_id} does not wait for a person's finding.",
+        why=f"It is {action.state}.",
+        fix="Resolve actions that are `needs_person`; the others settle by themselves.",
+        code="action.not_needing_person",
+    )

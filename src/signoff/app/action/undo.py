@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fourth leg: take a write back by a governed action of its own, refused where its target has moved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signoff.app import record
-from signoff.app.action.case import Case, bearing, found, load, reversal_of
-from signoff.app.action.gather import Seen, as_named, evaluated, gather, needs_gathering, read_back
-from signoff.app.action.propose import decided, ids_for_action, judged, resource_tag
+from signoff.app.action.case import (
+    Case,
+    bearing_again,
+    evaluated,
+    found,
+    load,
+    names_of,
+    require_standing,
+    resource_tag,
+)
+from signoff.app.action.execute import execute, is_ready
+from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.propose import decided, ids_for_action, judged
 from signoff.app.world import World
 from signoff.core.action import undo as rules
-from signoff.core.action.lifecycle import Action, State
+from signoff.core.action.lifecycle import NOT_SENT, Action, State
+from signoff.core.authority.contract import Contract, ToolContract
 from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
 from signoff.core.errors import Conflict, Forbidden, NotFound, SignoffError
 from signoff.core.principal import Caller
@@ -31,28 +42,23 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
         Conflict: it cannot be undone, or its reversal is under way.
         Forbidden: an agent asked for another agent's action.
     """
-    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
-    original, tool = case.action, case.tool
-    _require_own(caller, case)
-    rules.require_reversible(original, tool)
+    case, outcome, present = await world.storage.view(caller.tenant, lambda tx: _original(world, tx, caller, action_id))
+    tool = case.tool
     assert tool.undo is not None
-    reverser = case.contract.tools.get(tool.undo.tool)
-    outcome = await world.storage.view(caller.tenant, lambda tx: _outcome(world, tx, original))
-    names = {"args": as_named(world, case.contract, tool, case.args), "key": original.key, "result": outcome}
-    if reverser is None:
-        raise NotFound(
-            "The undo tool is not in the contract.", f"{tool.undo.tool} is missing.", "Mend the tool contract."
-        )
-    args = evaluated(tool.undo.args, names)
+    reverser, contract = present
+    await world.systems.look(contract.server)
+    args = evaluated(tool.undo.args, names_of(world, case, result=outcome))
     minted = ids_for_action(world)
-    conflict = await conflict_of(world, caller.tenant, action_id)
-    seen = await gather(world, case.contract, reverser, args, minted.key) if needs_gathering(reverser) else Seen()
+    moved = await conflict_of(world, caller.tenant, action_id)
+    seen = await gather(world, contract, reverser, args, minted.key) if needs_gathering(reverser) else Seen()
     tag = case.seal.tag([reverser.name, args, action_id])
     kept = case.seal.seal(minted.action, "args.1", args)
     preview = case.seal.seal(minted.action, "preview.1", seen.preview.as_value()) if seen.preview else None
+    resource, is_known = resource_tag(world, caller.tenant, contract, reverser, args)
 
     def body(tx: Transaction) -> Action:
         now = found(tx.actions.get(action_id), action_id)
+        require_standing(tx, caller)
         rules.require_reversible(now, tool)
         if now.reversed_by and (earlier := tx.actions.get(now.reversed_by)) and not _is_over(earlier):
             raise Conflict(
@@ -74,29 +80,49 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
             tool=reverser.name,
             effect=str(reverser.effect),
             risk=str(reverser.risk),
-            contract=case.contract.digest,
+            contract=contract.digest,
             by=caller.id,
             key=minted.key,
             proposed_at=tx.now,
             content_tag=tag,
             args_proposed=kept.commitment,
             args_effective=kept.commitment,
-            resource=resource_tag(world, tx.tenant, reverser, args) or now.resource,
+            resource=resource or now.resource,
             reverses=action_id,
+            epoch=caller.epoch if caller.is_agent else None,
         )
-        b = bearing(world, tx, run, action.tool, tag, action.action_id, None, reversal_of(action, case.envelope))
+        b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
         decision = judged(decide(b, args), seen)
-        if conflict and decision.verdict is not Verdict.DENY:
-            refused = Check("conflict", Outcome.DENY, "conflict", f"The target moved since the write: {conflict}.")
-            decision = Decision(Verdict.DENY, (*decision.checks, refused))
+        if moved and decision.verdict is not Verdict.DENY:
+            decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))
         row, more = decided(tx, run, action, decision, minted, case.seal, preview)
         if row.state is not State.DENIED:
             record.move(tx, now, "action.reversal_proposed", reversed_by=minted.action)
         return record.begin(tx, row, "action.proposed", [kept, *more])
 
     action = await world.storage.transact(caller.tenant, body, guards=(case.run.run_id, action_id))
+    if is_ready(action):
+        world.legs.start(action.action_id, execute(world, caller.tenant, action.action_id))
     world.bell.ring(action.action_id)
     return action
+
+
+def _original(
+    world: World, tx: Transaction, caller: Caller, action_id: str
+) -> tuple[Case, object, tuple[ToolContract, Contract]]:
+    """Return the case of what is to be undone, its result, and the undo tool under the contract in force now.
+
+    What is undone was approved under its own contract, which says how; the tool that does it is governed like any
+    other, by the newest pin.
+    """
+    require_standing(tx, caller)
+    case = load(world, tx, action_id)
+    _require_own(caller, case)
+    rules.require_reversible(case.action, case.tool)
+    assert case.tool.undo is not None
+    name = case.tool.undo.tool
+    present = world.shelf.pages(tx).tool(name) or (case.contract.tools[name], case.contract)
+    return case, _outcome(world, tx, case.action), present
 
 
 async def undo_run(world: World, caller: Caller, run_id: str) -> tuple[list[Action], list[Left]]:
@@ -113,13 +139,18 @@ async def undo_run(world: World, caller: Caller, run_id: str) -> tuple[list[Acti
                 fix="List runs with `signoff runs`.",
                 code="run.unknown",
             )
-        return [action for action in reversed(tx.actions.of_run(run_id)) if action.is_write and not action.reverses]
+        written = [action for action in tx.actions.of_run(run_id) if action.is_write and not action.reverses]
+        # By when they were sent: whoever was proposed first may have waited longest for people.
+        return sorted(written, key=lambda action: (action.claimed_at or 0, action.action_id), reverse=True)
 
     reversals: list[Action] = []
     left: list[Left] = []
     blocked: dict[str, str] = {}
     for action in await world.storage.view(caller.tenant, newest_first):
         if action.state in (State.REVERSED, *_NOTHING_WRITTEN):
+            continue
+        if action.state in NOT_SENT:
+            left.append(Left(action.action_id, f"It is {action.state}; nothing was sent yet. Cancel it."))
             continue
         if action.resource and (culprit := blocked.get(action.resource)):
             left.append(Left(action.action_id, f"A newer write on the same resource, {culprit}, could not be undone."))
@@ -138,27 +169,33 @@ async def undo_run(world: World, caller: Caller, run_id: str) -> tuple[list[Acti
     return reversals, left
 
 
-async def conflict_of(world: World, tenant: str, action_id: str) -> str | None:
-    """Return what moved in the target since an action's write, naming both values; None if nothing did."""
-    case = await world.storage.view(tenant, lambda tx: load(world, tx, action_id))
+async def conflict_of(world: World, tenant: str, action_id: str) -> tuple[str, str] | None:
+    """Return reason and detail of what moved in the target since an action's write, naming both values, or None."""
+
+    def kept(tx: Transaction) -> tuple[Case, object, object, Contract]:
+        case = load(world, tx, action_id)
+        check = case.tool.undo.check if case.tool.undo else None
+        present = world.shelf.pages(tx).tool(check.read) if check else None
+        image = world.keyring.open(tx, action_id, f"image.{case.action.fence}")
+        return case, _outcome(world, tx, case.action), image, present[1] if present else case.contract
+
+    case, outcome, image, contract = await world.storage.view(tenant, kept)
     check = case.tool.undo.check if case.tool.undo else None
     if check is None:
         return None
-
-    def kept(tx: Transaction) -> tuple[object, object]:
-        return _outcome(world, tx, case.action), world.keyring.open(tx, action_id, f"image.{case.action.fence}")
-
-    outcome, image = await world.storage.view(tenant, kept)
-    await world.systems.look(case.contract.server)
-    names = {"args": case.args, "key": case.action.key, "result": outcome}
-    now, problem = await read_back(world, case.contract, check.read, check.args, names)
+    await world.systems.look(contract.server)
+    now, problem, is_outage = await read_back(
+        world, contract, check.read, check.args, names_of(world, case, result=outcome)
+    )
     if now is None:
-        return f"it cannot be read now ({problem})"
-    return rules.conflict(image if isinstance(image, dict) else None, now, check.unchanged)
+        return "target_unavailable" if is_outage else "conflict", f"The target cannot be read now: {problem}"
+    moved = rules.conflict(image if isinstance(image, dict) else None, now, check.unchanged)
+    return ("conflict", f"The target moved since the write: {moved}.") if moved else None
 
 
 _NOTHING_WRITTEN = (
-    State.DENIED, State.SUGGESTED, State.CANCELLED, State.REJECTED, State.EXPIRED, State.VOIDED, State.STOPPED, State.FAILED,
+    State.DENIED, State.SUGGESTED, State.CANCELLED, State.REJECTED, State.EXPIRED, State.VOIDED, State.STOPPED,
+    State.FAILED,
 )  # fmt: skip
 
 
@@ -174,14 +211,17 @@ def _outcome(world: World, tx: Transaction, action: Action) -> object:
 
 def outcome_of(world: World, tx: Transaction, action: Action) -> dict[str, object] | None:
     """Return the last outcome kept of an action: `{"result": ...}` or `{"error": ...}`, None before any."""
+    name = outcome_name(tx, action)
+    value = world.keyring.open(tx, action.action_id, name) if name else None
+    return value if isinstance(value, dict) else None
+
+
+def outcome_name(tx: Transaction, action: Action) -> str | None:
+    """Return the name under which the last outcome of an action is kept: it is named by the entry it followed."""
     if action.outcome is None:
         return None
-    for fence in range(action.fence, 0, -1):
-        for looks in range(action.looks, -1, -1):
-            value = world.keyring.open(tx, action.action_id, f"outcome.{fence}.{looks}")
-            if isinstance(value, dict):
-                return value
-    return None
+    names = (f"outcome.{seq}" for seq in range(action.seq, 0, -1))
+    return next((name for name in names if tx.payloads.get(action.action_id, name)), None)
 
 
 def _require_own(caller: Caller, case: Case) -> None:

@@ -70,16 +70,29 @@ def standing(votes: Iterable[Vote], action: Action, people: dict[str, Person]) -
     counted = []
     for vote in votes:
         person = people.get(vote.person_id)
-        if vote.digest == action.digest and vote.decision == "approve" and person and person.is_active:
-            if vote.role in person.roles:
-                counted.append(vote)
+        is_yes = vote.digest == action.digest and vote.decision == "approve"
+        if is_yes and person and person.is_active and vote.role in person.roles:
+            counted.append(vote)
     return counted
 
 
-def is_met(duties: Sequence[Duty], votes: Sequence[Vote], people: dict[str, Person]) -> bool:
-    """Tell whether the standing votes meet every duty; one vote may serve several duties, one person counts once each."""
+def counts_for(duty: Duty, person: Person, action: Action, run: Run) -> bool:
+    """Tell whether a person's yes serves a duty: they hold a role that is owed, and are not whoever asked for it.
+
+    The requester is the run's principal and whoever started it. A person who asks for a reversal may approve it, if
+    they could have approved the original; its requester could not (contract, section 3).
+    """
+    if set(duty.roles).isdisjoint(person.roles):
+        return False
+    if action.reverses:
+        return person.person_id not in (run.principal_id, run.started_by)
+    return not duty.distinct_from_requester or person.person_id not in (run.principal_id, run.started_by, action.by)
+
+
+def is_met(action: Action, run: Run, duties: Sequence[Duty], votes: Sequence[Vote], people: dict[str, Person]) -> bool:
+    """Tell whether the standing votes meet every duty; a vote may serve several, a person counts once in each."""
     return all(
-        len({vote.person_id for vote in votes if set(people[vote.person_id].roles) & set(duty.roles)}) >= duty.count
+        len({vote.person_id for vote in votes if counts_for(duty, people[vote.person_id], action, run)}) >= duty.count
         for duty in duties
     )
 
@@ -100,8 +113,7 @@ def may_vote(
     role = may_edit(action, duties, person, shown, now)
     if any(vote.person_id == person.person_id and vote.digest == action.digest for vote in votes):
         raise _late("You have voted on this digest already.", "approval.already_voted")
-    requesters = {run.principal_id, run.started_by, action.by}
-    if person.person_id in requesters and all(duty.distinct_from_requester for duty in duties if role in duty.roles):
+    if not any(counts_for(duty, person, action, run) for duty in duties):
         raise Forbidden(
             what="You cannot approve what was asked in your own name.",
             why="Separation of duties: the run's principal, and whoever started it, are the requester.",

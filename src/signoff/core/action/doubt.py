@@ -109,6 +109,7 @@ def judge_look_up(
     Args:
         is_found: what the contract's `found` says of the answer; None where it could not be evaluated.
         agrees: whether what was found fits the arguments that were sent.
+        now: when the target was asked, not when it answered: what is not there yet may land in between.
         last_send: the last moment at which a send or its time-out could fall, microseconds.
         doubt_since: when the doubt began, microseconds; after an hour without an answer a person is needed.
     """
@@ -121,12 +122,13 @@ def judge_look_up(
     settled = now >= last_send + contract.look_up.settles_after_us
     if isinstance(answer, Answered) and is_found is False and settled:
         return Judgement(State.FAILED, "proved_absent", Proof.ABSENT)
-    if now >= doubt_since + GIVE_UP_US:
+    is_told = isinstance(answer, Answered) and is_found is False
+    if not is_told and now >= doubt_since + GIVE_UP_US:
         return Judgement(State.NEEDS_PERSON, "look_up_unanswered")
     return Judgement(State.IN_DOUBT, "look_up_inconclusive")
 
 
 def next_look(now: int, looks: int, settles_at: int) -> int:
-    """Return when to look again: pauses grow from half a second to a minute, with one look right when absence can be proved."""
-    pause = min(500_000 * 2**looks, 60_000_000)
+    """Return when to look again: pauses grow from 0.5 s to a minute, with a look right when absence can be proved."""
+    pause = min(500_000 << min(looks, 7), 60_000_000)
     return min(now + pause, max(settles_at, now + 250_000)) if now < settles_at else now + pause

@@ -95,7 +95,7 @@ class Action:
     owed: str | None = None  # canonical JSON list of duties
     expires_at: int | None = None
     waited_us: int = 0  # how long people were waited for
-    waiting_since: int | None = None
+    waiting_since: int | None = None  # begin of that wait, also once it is over
     reserved_usd_micros: int = 0
     settled_usd_micros: int = 0
     fence: int = 0  # number of the last claim
@@ -111,6 +111,7 @@ class Action:
     receipt_id: str | None = None
     reverses: str | None = None
     reversed_by: str | None = None
+    epoch: int | None = None  # of the token with which an agent asked; raising the agent's voids what is not sent
 
     @property
     def is_concluded(self) -> bool:

@@ -63,6 +63,9 @@ def from_dry_run(answer: Mapping[str, Any]) -> Preview:
         if not isinstance(item, Mapping) or not isinstance(item.get("path"), str):
             raise _no_preview("a change has no `path`")
         found.append(Change(item["path"], item.get("before"), item.get("after")))
+    if len({change.path for change in found}) < len(found):
+        # Two changes of one path could not be told apart when they are compared later.
+        raise _no_preview("a path stands twice")
     return Preview(tuple(found), answer.get("version"), answer)
 
 
@@ -83,9 +86,9 @@ def drift(approved: Preview, now: Preview, ignore: Sequence[str]) -> str | None:
             return f"{path} would now change too"
         if new is None:
             return f"{path} would no longer change"
-        if not _same(was.before, new.before) or not _same(was.after, new.after):
+        if not same(was.before, new.before) or not same(was.after, new.after):
             return f"{path} was {was.before!r} -> {was.after!r}, is now {new.before!r} -> {new.after!r}"
-    if "version" not in ignored and not _same(approved.version, now.version):
+    if "version" not in ignored and not same(approved.version, now.version):
         return f"the target's version was {approved.version!r}, is now {now.version!r}"
     return None
 
@@ -100,9 +103,13 @@ def dig(value: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def _same(one: Any, other: Any) -> bool:
-    # True equals 1 in Python; in a target it does not.
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same: 1 and 1.0 are, true and 1 are not, at any depth."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _no_preview(why: str) -> Malformed:

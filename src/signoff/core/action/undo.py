@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.action.preview import dig
+from signoff.core.action.preview import dig, same
 from signoff.core.authority.contract import ToolContract
 from signoff.core.errors import Conflict
 
@@ -37,7 +37,7 @@ def conflict(image: Mapping[str, Any] | None, now: Mapping[str, Any], unchanged:
         return "the target could not be read right after the write, so that nothing can be compared"
     for path in unchanged:
         then, later = dig(image, path), dig(now, path)
-        if then != later:
+        if not same(then, later):
             return f"{path} was {then!r} right after the write and is {later!r} now"
     return None
 

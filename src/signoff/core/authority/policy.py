@@ -75,11 +75,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """The proposal undoes an earlier action; `roles` could have approved that one."""
+    """The proposal undoes an earlier action; `roles` could have approved that one.
+
+    Asked by a person it owes `count` approvals of its preview; asked by an agent, what the original would owe.
+    """
 
     roles: tuple[str, ...]
     count: int = 1
-    distinct_from_requester: bool = False
+    by_person: bool = True
+    original_risk: Risk = Risk.A
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,9 @@ class Bearing:
     live_digest: str | None
     is_withdrawn: bool = False
     reversal: Reversal | None = None
+    contract_digest: str | None = None  # of the contract file in force
+    decided_under: str | None = None  # the one it was decided under before; None the first time
+    is_resource_known: bool = True  # whether the contract's `resource` could be evaluated
 
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -111,11 +118,11 @@ def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) ->
     The order is fixed: who, whether at all, which tool, with what, how much, and then who must be asked.
 
     Args:
-        again: look again before a send or for an edit; what an agent did since (steps, loops, time) then weighs nothing.
+        again: look again before a send or for an edit; what an agent did since (steps, loops, time) is then no matter.
     """
     checks: list[Check] = []
     duties: list[Duty] = []
-    for check in REVERSAL if bearing.reversal else CLAIM if again else PROPOSAL:
+    for check in _checks(bearing.reversal, again=again):
         said = check(bearing, args)
         checks.append(said)
         if said.outcome is Outcome.DENY:
@@ -123,9 +130,9 @@ def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) ->
     contract, envelope = bearing.contract, bearing.envelope
     assert contract is not None  # `registered` has passed
     asked = [check for check in checks if check.outcome in (Outcome.ASK, Outcome.INERT)]
-    if bearing.reversal:
-        undo = bearing.reversal
-        duties.append(Duty(undo.roles, undo.count, undo.distinct_from_requester, DAY_US, "undo"))
+    undo = bearing.reversal
+    if undo and undo.by_person:
+        duties.append(Duty(undo.roles, undo.count, False, DAY_US, "undo"))
     elif any(check.outcome is Outcome.ASK for check in asked) or (asked and contract.effect is not Effect.READ):
         duties.append(Duty(envelope.approval_roles, 1, True, envelope.expires_us, asked[0].reason))
     verdict = Verdict.ASK if duties else Verdict.ALLOW
@@ -141,8 +148,13 @@ def is_stricter(later: Decision, earlier_verdict: Verdict, earlier_duties: tuple
     """Tell whether a decision taken again owes more than the one that people approved."""
     if STRICTNESS[later.verdict] != STRICTNESS[earlier_verdict]:
         return STRICTNESS[later.verdict] > STRICTNESS[earlier_verdict]
-    known = {(duty.roles, duty.count, duty.distinct_from_requester) for duty in earlier_duties}
-    return any((duty.roles, duty.count, duty.distinct_from_requester) not in known for duty in later.duties)
+    return not all(any(_covers(earlier, duty) for earlier in earlier_duties) for duty in later.duties)
+
+
+def _covers(met: Duty, owed: Duty) -> bool:
+    """Tell whether whoever met one duty has met the other: as many, of no other roles, as much apart."""
+    is_apart = met.distinct_from_requester or not owed.distinct_from_requester
+    return is_apart and met.count >= owed.count and set(met.roles) <= set(owed.roles)
 
 
 # --- the checks, each one sentence of the contract ---------------------------------------------------------------
@@ -155,7 +167,7 @@ def _deny(check: str, reason: str, detail: str) -> Check:
 _PASSED = {
     name: Check(name)
     for names in (
-        ("agent", "halt", "run", "version", "tool", "registered", "pin", "args", "key"),
+        ("agent", "halt", "run", "version", "tool", "registered", "contract", "pin", "args", "key", "resource"),
         ("calls", "steps", "denials", "identical", "time", "spend"),
         ("class", "writes", "mode", "injection", "citations", "tokens"),
     )
@@ -176,7 +188,8 @@ def agent(b: Bearing, _: Mapping[str, Any]) -> Check:
 
 def halt(b: Bearing, _: Mapping[str, Any]) -> Check:
     """No halt covers it."""
-    found = halts_.in_force(b.halts, b.run.workflow, b.run.agent_id, b.tool, is_undo=b.reversal is not None)
+    is_undo = b.reversal is not None and b.reversal.by_person
+    found = halts_.in_force(b.halts, b.run.workflow, b.run.agent_id, b.tool, is_undo=is_undo)
     if found is None:
         return _PASSED["halt"]
     scope = f"{found.scope} {found.target}".strip()
@@ -213,6 +226,13 @@ def registered(b: Bearing, _: Mapping[str, Any]) -> Check:
     return _deny("registered", "tool_unregistered", f"No published tool contract knows {b.tool}.")
 
 
+def contract(b: Bearing, _: Mapping[str, Any]) -> Check:
+    """The contract file in force is the one it was decided under: an approval binds its digest."""
+    if b.decided_under in (None, b.contract_digest):
+        return _PASSED["contract"]
+    return _deny("contract", "contract_changed", f"The contract of {b.tool} was replaced after this was decided.")
+
+
 def pin(b: Bearing, _: Mapping[str, Any]) -> Check:
     """The server still offers the tool exactly as it was pinned."""
     assert b.contract is not None
@@ -231,6 +251,13 @@ def args(b: Bearing, args: Mapping[str, Any]) -> Check:
     if problems := argument_problems(b.live, completed(b.contract, args, key="0" * 32)):
         return _deny("args", "args_invalid", "; ".join(problems[:5]))
     return _PASSED["args"]
+
+
+def resource(b: Bearing, _: Mapping[str, Any]) -> Check:
+    """The resource it would hold alone can be told from the arguments."""
+    if b.is_resource_known:
+        return _PASSED["resource"]
+    return _deny("resource", "resource_unknown", f"The contract's `resource` of {b.tool} has no value for these.")
 
 
 def key(b: Bearing, args: Mapping[str, Any]) -> Check:
@@ -303,7 +330,8 @@ def risk_class(b: Bearing, _: Mapping[str, Any]) -> Check:
         return _deny(
             "class", "class_d_unreviewed", "Class D needs the compliance owner's policy review on record first."
         )
-    if b.contract.risk is Risk.C and b.contract.effect is not Effect.READ:
+    worst = max(b.contract.risk, b.reversal.original_risk) if b.reversal else b.contract.risk
+    if worst >= Risk.C and b.contract.effect is not Effect.READ:
         return Check(
             "class", Outcome.ASK, "class_c", "Class C (money, messages sent, access, irreversible) asks each time."
         )
@@ -360,13 +388,24 @@ def tokens(b: Bearing, _: Mapping[str, Any]) -> Check:
 
 CheckFunction = Callable[[Bearing, Mapping[str, Any]], Check]
 PROPOSAL: tuple[CheckFunction, ...] = (
-    agent, halt, run, version, tool, registered, pin, key, args, calls, steps, denials, identical, time, spend, tokens,
-    risk_class, writes, mode, injection, citations,
+    agent, halt, run, version, tool, registered, contract, pin, key, args, resource, calls, steps, denials, identical,
+    time, spend, tokens, risk_class, writes, mode, injection, citations,
 )  # fmt: skip
-CLAIM: tuple[CheckFunction, ...] = tuple(
-    check for check in PROPOSAL if check not in (calls, steps, denials, identical, time)
+# What an agent did since weighs nothing; what it has had sent does, for that is a budget.
+CLAIM: tuple[CheckFunction, ...] = tuple(check for check in PROPOSAL if check not in (steps, denials, identical, time))
+REVERSAL: tuple[CheckFunction, ...] = (halt, registered, contract, pin, args, resource, spend)
+# The undo tool and its arguments are the contract's choice, so that no page lists it and a key may stand in them.
+OWN_REVERSAL, OWN_REVERSAL_CLAIM = (
+    tuple(check for check in checks if check not in (tool, key)) for checks in (PROPOSAL, CLAIM)
 )
-REVERSAL: tuple[CheckFunction, ...] = (halt, registered, pin, args, spend)
+
+
+def _checks(reversal: Reversal | None, *, again: bool) -> tuple[CheckFunction, ...]:
+    if reversal and reversal.by_person:
+        return REVERSAL
+    if reversal:
+        return OWN_REVERSAL_CLAIM if again else OWN_REVERSAL
+    return CLAIM if again else PROPOSAL
 
 
 def put_in(contract: ToolContract) -> tuple[str, ...]:
