@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decision: one pure call over values, all checks on, in this process.
+
+What it is asked is what a node asks: the values are read by `case.bearing` from a real database, once. The plain loop
+of ten comparisons beside it is what no engine can beat; the one CEL expression is what a written condition costs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.peers import Peers
+from benchmarks.row import Row, median, quantile, timed
+from benchmarks.world import bench_node
+from signoff.app.action.case import bearing
+from signoff.app.action.runs import begin_run
+from signoff.core.authority.policy import Bearing, Verdict, decide
+from signoff.core.authority.rule import Names, compile_expression
+
+P50_US, P99_US = 12, 40
+ARGS: Mapping[str, Any] = {"customer": "C-1", "text": "note", "amount_cents": 4000}
+PEERS = ("cedarpy", "casbin", "agt_strings")
+
+
+async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
+    """Measure the decision, interleaved with a plain loop and one expression."""
+    asked = await _asked()
+    assert decide(asked, ARGS).verdict is Verdict.ALLOW
+    more = frozenset({f"other.tool_{n}" for n in range(999)} | asked.envelope.allowed_tools)
+    wide = replace(asked, envelope=replace(asked.envelope, allowed_tools=more))
+    names = Names(roots=("args",))
+    expression = compile_expression("args.amount_cents < 10000 && args.customer.startsWith('C-')", names)
+    subjects: dict[str, Callable[[], object]] = {
+        "ours": lambda: decide(asked, ARGS),
+        "wide": lambda: decide(wide, ARGS),
+        "loop": lambda: _loop(ARGS),
+        "cel": lambda: expression.holds({"args": ARGS}),
+    }
+    rounds, times = (3, 1000) if quick else (9, 4000)
+    p50s: dict[str, list[float]] = {name: [] for name in subjects}
+    p99s: dict[str, list[float]] = {name: [] for name in subjects}
+    for call in subjects.values():
+        timed(call, 500)
+    for _ in range(rounds):
+        for name, call in subjects.items():
+            each = timed(call, times)
+            p50s[name].append(quantile(each, 0.5) * 1e6)
+            p99s[name].append(quantile(each, 0.99) * 1e6)
+    p50 = {name: median(values) for name, values in p50s.items()}
+    p99 = {name: median(values) for name, values in p99s.items()}
+    count = len(decide(asked, ARGS).checks)
+    loop, cel = "plain Python, ten comparisons", "one CEL expression"
+    found = [
+        Row("decision, p50", "µs", p50["ours"], P50_US, versus=cel, theirs=p50["cel"], note=f"{count} checks"),
+        Row("decision, p99", "µs", p99["ours"], P99_US, versus=cel, theirs=p99["cel"]),
+        Row("decision, p50, beside a plain loop", "µs", p50["ours"], versus=loop, theirs=p50["loop"]),
+        Row("decision, p50, 999 other tools allowed", "µs", p50["wide"], P50_US, versus="one tool", theirs=p50["ours"]),
+    ]
+    for peer in PEERS if peers is not None else ():
+        assert peers is not None
+        theirs = peers.figure(f"{peer}_p50_us")
+        name, note = f"decision, p50, beside {peer}", peers.why(f"{peer}_p50_us")
+        found.append(Row(name, "µs", p50["ours"], theirs, versus=f"{peer}, ten rules", theirs=theirs, note=note))
+    return found
+
+
+async def _asked() -> Bearing:
+    """Return what bears on a note, read as a proposal reads it."""
+    async with bench_node() as bench:
+        world, agent = bench.world, bench.agent
+        run, _ = await begin_run(world, agent, "notes", "bench")
+        pages = await world.storage.view("default", world.shelf.pages)
+        known = pages.tool("book.note")
+        assert known is not None
+        await world.systems.look(known[1].server)
+        return await world.storage.view(
+            "default", lambda tx: bearing(world, tx, run, "book.note", "tag", "", agent.epoch, None)
+        )
+
+
+TOOLS = [f"book.tool_{n}" for n in range(9)]
+
+
+def _loop(args: Mapping[str, Any]) -> bool:
+    """Answer the peers' question as ten comparisons in a row."""
+    for nth, tool in enumerate(TOOLS):
+        if tool == "book.note" and args["amount_cents"] > nth:
+            return False
+    return bool(args["amount_cents"] < 10000)
