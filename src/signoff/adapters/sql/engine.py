@@ -7,6 +7,7 @@ three times faster than executing them through SQLAlchemy (`docs/adr/0005`).
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,7 @@ def create_or_check(path: Path) -> None:
         ) from error
 
 
+@cache
 def schema() -> dict[str, str]:
     """Return the text that makes each table and index, by name, in the order in which they are made."""
     made = {}

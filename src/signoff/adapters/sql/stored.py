@@ -85,9 +85,9 @@ class SqlStored:
     def _altered_schema(self) -> Iterator[tuple[str, str]]:
         asked = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         there = {name: (table, text) for name, table, text in self._connection.execute(asked)}
-        wanted = schema()
+        wanted, owners = schema(), _owners()
         for name in sorted({*there, *wanted}):
-            table, text = there.get(name, (name, None))
+            table, text = there.get(name, (owners.get(name, name), None))
             if text != wanted.get(name):
                 yield table, f"{name} {'is missing' if text is None else 'was added or is defined otherwise'}"
 
@@ -95,6 +95,12 @@ class SqlStored:
         for (line,) in self._connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
             if line != "ok":
                 yield "database", str(line)[:200]
+
+
+@cache
+def _owners() -> dict[str, str]:
+    """Return the table of each index."""
+    return {str(index.name): table.name for table in t.metadata.sorted_tables for index in table.indexes}
 
 
 @cache

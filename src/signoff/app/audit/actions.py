@@ -48,6 +48,8 @@ class Actions:
         changes = entry["set"]
         if "state" in changes:
             self._check_move(told, before, changes)
+        if changes.get("owed") is not None:
+            approval.duties_of(self._noun(told))  # raises where nobody could tell what is owed
         votes = entry.get("rows", {}).get("votes", [])
         if votes or changes.get("state") == State.APPROVED:
             self._check_votes(told, entry, votes)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an audit finds: each finding says what is wrong, why it is, how to mend it, and where.
 
-The list is bounded, the count is not; the first finding is the one with the lowest place in the log, since what was
+The list is bounded, the count is not, and no table is crowded out by another; the first finding is the one with the lowest place in the log, since what was
 altered there explains what follows.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 FINDINGS_MAX: Final = 100
+EACH: Final = 3
 KEEP: Final = "Stop writing, keep this database as it is, and compare it with the last backup that verifies."
 
 
@@ -58,9 +60,10 @@ class AuditReport:
 
 @dataclass(slots=True)
 class Findings:
-    """Collects findings: all are counted, the first hundred are kept."""
+    """Collects findings: all are counted, the first hundred are kept, and the first few of each table."""
 
     kept: list[Finding] = field(default_factory=list)
+    by_table: Counter[str] = field(default_factory=Counter)
     total: int = 0
     first: Finding | None = None
 
@@ -79,7 +82,8 @@ class Findings:
         """Add a finding."""
         found = Finding(table, what, why, fix, stream, seq, index, column)
         self.total += 1
-        if len(self.kept) < FINDINGS_MAX:
+        self.by_table[table] += 1
+        if len(self.kept) < FINDINGS_MAX or self.by_table[table] <= EACH:
             self.kept.append(found)
         first = self.first
         if first is None or (index is not None and (first.index is None or index < first.index)):

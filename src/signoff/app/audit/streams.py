@@ -59,9 +59,9 @@ def check_streams(
     Args:
         promised: leaf hashes (hex) by stream that receipts kept outside promise.
     """
-    seen, total = Streams(), tx.stored.count("entries")
+    seen = Streams()
     try:
-        _check_streams(tx, found, visitor, promised, tell, seen, total)
+        _check_streams(tx, found, visitor, promised, tell, seen, tx.stored.count("entries"))
     except Corrupt as error:
         found.add(str(error.detail.get("table", "entries")), error.what, error.why, error.fix)
     return seen

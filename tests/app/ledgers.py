@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A database in which everything has happened once, for those who audit it and those who tamper with it.
+
+It is written by the use cases themselves, and left as a node leaves it in the middle of its work: one write is being
+sent, one waits for people, one receipt is not signed yet, and the newest entries wait for the tree.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.target import contract
+from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
+
+from signoff.adapters.keyfiles import KeyFiles
+from signoff.adapters.sql.engine import Connection
+from signoff.adapters.sql.storage import SqlTransaction
+from signoff.adapters.vault import AesGcmVault
+from signoff.app.action.documents import receipt_bundle
+from signoff.app.audit import AuditReport, audit_rows
+from signoff.app.authority import people, policies
+from signoff.app.integrate import integrate, sign_receipts
+from signoff.app.payloads import Keyring
+from signoff.core.action.lifecycle import Action, State
+from signoff.ledger.checkpoint import parse_keys
+from signoff.ports.storage import Transaction
+
+ORIGIN = f"{INSTALLATION}/{TENANT}/1"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One installation on disk, its keys, and what was kept outside of it on the way."""
+
+    path: Path  # the database
+    earlier: Path  # the database as it was some time before
+    keys: KeyFiles
+    now: int
+    checkpoint: bytes  # the newest
+    checkpoints: tuple[tuple[int, bytes], ...]  # all of them, by size
+    receipt: bytes  # of a write after `earlier`
+    earlier_receipt: bytes
+
+    @contextmanager
+    def opened(self, path: Path | None = None) -> Iterator[Connection]:
+        """Open the database as an attacker would: to write, and past all constraints that can be put off."""
+        connection = Connection(str(path or self.path), is_durable=False)
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.begin(to_write=True)
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def audit(
+        self,
+        connection: Connection,
+        against: Sequence[bytes] = (),
+        *,
+        now: int | None = None,
+        has_payload_keys: bool = True,
+    ) -> AuditReport:
+        """Audit what `connection` sees, its own uncommitted changes included."""
+        now = self.now if now is None else now
+        clock, chance = SetClock(now), SeededChance(1)
+        tx: Transaction = SqlTransaction(connection, TENANT, now)  # type: ignore[assignment]
+        keyring = Keyring(AesGcmVault(self.keys), chance, clock) if has_payload_keys else None
+        return audit_rows(tx, ORIGIN, parse_keys(self.keys.verifier_keys()), keyring, against=against)
+
+
+async def write_ledger(folder: Path) -> Ledger:
+    """Play everything once, and return the ledger that is left."""
+    async with new_world(folder) as world:
+        await _people_and_pages(world)
+        done = await _approved_edited_rejected(world)
+        await _caught_up(world)
+        earlier = folder / "earlier.db"
+        copy(folder / "signoff.db", earlier)
+        earlier_receipt = await _receipt(world, done)
+        undone = await _undone(world, done)
+        await _withdrawn_halted_expired(world)
+        await _doubts(world)
+        await world.begin("books", idempotency_key="r-2")
+        await world.complete()
+        await _caught_up(world)
+        receipt = await _receipt(world, undone)
+        sending = await _in_the_middle(world)
+        heads = await world.node.storage.view(TENANT, lambda tx: [(one.size, one.note) for one in tx.ledger.heads()])
+        path = folder / "ledger.db"
+        copy(folder / "signoff.db", path)
+        now = world.clock.us
+        world.target.restart()
+        await sending
+    notes = tuple((size, note.encode()) for size, note in heads)
+    keys = KeyFiles.create_or_open(folder / "keys", INSTALLATION)
+    return Ledger(path, earlier, keys, now, notes[-1][1], notes, receipt, earlier_receipt)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database that may be in use, as a backup would."""
+    target.unlink(missing_ok=True)
+    before, after = sqlite3.connect(source), sqlite3.connect(target)
+    before.backup(after)
+    before.close()
+    after.close()
+
+
+async def _caught_up(world: World) -> None:
+    """Sign and integrate what waits, in a checkpoint of its own."""
+    await world.settled()
+    await sign_receipts(world.node, TENANT)
+    await integrate(world.node, TENANT)
+    world.clock.advance(1)
+
+
+async def _receipt(world: World, action: Action) -> bytes:
+    def body(tx: Transaction) -> bytes:
+        data = receipt_bundle(world.node, tx, world.cast.admin, (action.receipt_id or ""))
+        assert data is not None
+        return data
+
+    return await world.node.storage.view(TENANT, body)
+
+
+async def _people_and_pages(world: World) -> None:
+    cast, node = world.cast, world.node
+    key, _ = await people.issue_key(node, cast.admin, cast.zoe.id)
+    await people.revoke_key(node, cast.admin, key.key_id)
+    await people.change_person(node, cast.admin, cast.zoe.id, roles=["Auditor", "auditor"], is_active=False)
+    await people.change_agent(node, cast.admin, cast.rival.id, is_active=False)
+    await _caught_up(world)
+    await world.publish(envelope(workflow="notes", mode="autonomous", asks=False, cap="5"))
+    await world.publish(envelope(workflow="old"))
+    await policies.withdraw(node, cast.admin, "envelope", "old", "1")
+    await world.publish(contract() + "# another version\n")
+    await _caught_up(world)
+
+
+async def _approved_edited_rejected(world: World) -> Action:
+    """An approved write, an edited one, a rejected one, a denied one, a read, and a write that needs nobody."""
+    await world.begin("books", idempotency_key="r-1", labels={"month": "May"})
+    waiting = await world.propose(key="k-1", claims={"rationale": "the bill says so", "confidence": 1})
+    done = await world.vote(waiting)
+    assert done.state is State.SUCCEEDED, done
+    edited = await world.edit(await world.propose(args={"shelf": "b", "amount": 3}), {"shelf": "b", "amount": 4})
+    assert edited.revision == 2
+    assert (await world.vote(edited)).state is State.SUCCEEDED
+    rejected = await world.propose(args={"shelf": "c", "amount": 5})
+    assert (await world.vote(rejected, decision="reject")).state is State.REJECTED
+    assert (await world.propose("book.erase", {"shelf": "a"})).state is State.DENIED
+    assert (await world.propose("book.get", {"entry_id": "E-1"})).state is State.SUCCEEDED
+    await _caught_up(world)
+    await world.begin("notes")
+    assert (await world.propose("book.note", {"text": "hello"})).state is State.SUCCEEDED
+    return done
+
+
+async def _undone(world: World, done: Action) -> Action:
+    reversal = await world.undo(done)
+    assert reversal.state is State.PENDING_APPROVAL, reversal
+    undone = await world.vote(reversal, world.cast.bob)
+    assert (await world.get(done)).state is State.REVERSED
+    await _caught_up(world)
+    return undone
+
+
+async def _withdrawn_halted_expired(world: World) -> None:
+    await world.begin("books")
+    cancelled = await world.cancel(await world.propose(args={"shelf": "d", "amount": 1}))
+    assert cancelled.state is State.CANCELLED
+    stopped = await world.propose(args={"shelf": "d", "amount": 2})
+    effect = await world.halt("tool:book.create")
+    assert (await world.get(stopped)).state is State.STOPPED
+    await world.lift(effect)
+    expiring = await world.propose(args={"shelf": "d", "amount": 3})
+    await world.tick(2 * DAY / SECOND)
+    assert (await world.get(expiring)).state is State.EXPIRED
+    await world.halt("workflow:other")
+    await _caught_up(world)
+
+
+async def _doubts(world: World) -> None:
+    """A write whose answer was lost and that was found; one that only a person could settle."""
+    await _fresh_agent(world)
+    await world.begin("notes")
+    world.target.plan.append("lost_after")
+    found = await world.propose("book.note", {"text": "lost and found"})
+    await world.pass_time(3)
+    assert (await world.get(found)).state is State.SUCCEEDED, await world.get(found)
+    world.target.plan.append("lost_after")
+    world.target.reading["book.find"] = "wrong"
+    unclear = await world.propose("book.note", {"text": "unclear"})
+    await world.pass_time(3)
+    assert (await world.get(unclear)).state is State.NEEDS_PERSON, await world.get(unclear)
+    world.target.reading.clear()
+    assert (await world.resolve(await world.get(unclear), "not_done")).state is State.FAILED
+    await _caught_up(world)
+
+
+async def _in_the_middle(world: World) -> "asyncio.Task[Action]":
+    """One write waits for people, one is being sent, and what was done last is neither signed nor in the tree."""
+    await world.begin("books")
+    await world.propose(args={"shelf": "e", "amount": 6})
+    await world.begin("notes")
+    world.clock.advance(1)
+    await world.propose("book.note", {"text": "done just now"})
+    world.target.plan.append("hang")
+    sending = asyncio.create_task(world.propose("book.note", {"text": "being sent"}))
+    for _ in range(500):
+        if world.target.hanging:
+            break
+        await asyncio.sleep(0.01)
+    assert world.target.hanging
+    world.clock.advance(5)
+    return sending
+
+
+async def _fresh_agent(world: World) -> None:
+    """The agent's token has a short life."""
+    token, _ = await people.mint_token(world.node, world.cast.olga, world.cast.agent.id)
+    world.cast.agent = people.caller_of_token(world.node, token)
