@@ -5,7 +5,7 @@ import asyncio
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
@@ -73,6 +73,7 @@ class Office:
     ids: dict[str, str] = field(default_factory=dict)
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False, timeout=30))
     count: int = 0
+    close: Callable[[], object] = lambda: None  # asks the server to stop
 
     def call(
         self, method: str, path: str, body: Any = None, *, who: str | None = "admin", **more: Any
@@ -144,10 +145,10 @@ def opened(folder: Path) -> Iterator[Office]:
     """Open an office with its people and agents, its contract and its envelope published."""
     office = Office(folder)
     ready, errors = threading.Event(), list[BaseException]()
-    handle: dict[str, Any] = {}
 
     async def serve() -> None:
-        handle["loop"], handle["stop"] = asyncio.get_running_loop(), asyncio.Event()
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        office.close = lambda: loop.call_soon_threadsafe(stop.set) if not loop.is_closed() else None
         async with node(Settings(data=folder / "data")) as world:
             office.world = world
             command = [sys.executable, "-m", "signoff_sample", "erp", "--db", str(folder / "erp.db")]
@@ -161,7 +162,7 @@ def opened(folder: Path) -> Iterator[Office]:
                 office.url, office.port = url, port
                 ready.set()
 
-            await run_server(world, "127.0.0.1", 0, ready=told, stop=handle["stop"])
+            await run_server(world, "127.0.0.1", 0, ready=told, stop=stop)
 
     def work() -> None:
         try:
@@ -182,8 +183,7 @@ def opened(folder: Path) -> Iterator[Office]:
         yield office
     finally:
         office.http.close()
-        if "stop" in handle:
-            handle["loop"].call_soon_threadsafe(handle["stop"].set)
+        office.close()
         thread.join(30)
     assert not errors, errors
 

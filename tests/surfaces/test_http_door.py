@@ -87,9 +87,11 @@ def test_a_revoked_token_no_longer_reads_and_what_it_proposes_is_denied_and_reco
         "POST", "/v1/runs", {"workflow": "invoice_reconcile", "task": "x"}, who=None, headers=proof
     ).json()
     path = f"/v1/runs/{run['run_id']}/actions?wait=10"
-    assert office.call("POST", path, LOOK_UP, who=None, headers=proof).json()["state"] == "succeeded"
+    done = office.call("POST", path, LOOK_UP, who=None, headers=proof).json()
+    assert done["state"] == "succeeded"
     office.ok("PATCH", f"/v1/agents/{made['agent_id']}", {"revoke_tokens": True}, who="otto")
-    assert office.call("GET", "/v1/runs", who=None, headers=proof).json()["code"] == "unauthenticated.token_revoked"
+    for read in ("/v1/runs", f"/v1/actions/{done['action_id']}"):
+        assert office.call("GET", read, who=None, headers=proof).json()["code"] == "unauthenticated.token_revoked"
     denied = office.call("POST", path, LOOK_UP, who=None, headers=proof).json()
     assert (denied["state"], denied["reason"]) == ("denied", "token_revoked")
 

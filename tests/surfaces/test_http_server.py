@@ -6,11 +6,13 @@ import io
 import json
 import logging
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.surfaces.office import Office
+from tests.surfaces.office import Office, opened
 
 from signoff.core.errors import Conflict, Unavailable
 from signoff.settings import Settings
@@ -39,6 +41,17 @@ async def test_it_serves_until_it_is_asked_to_stop_and_puts_the_signal_handlers_
             async with httpx2.AsyncClient(trust_env=False) as http:
                 await http.get(f"{url}/readyz")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_whoever_waits_is_answered_when_the_node_is_about_to_stop(tmp_path: Path) -> None:
+    """They get the action as it stands, and collect its outcome from the next start."""
+    with opened(tmp_path) as office, ThreadPoolExecutor(1) as pool:
+        waiting = office.waiting(office.begin())
+        asked = pool.submit(office.call, "GET", f"/v1/actions/{waiting['action_id']}?wait=60")
+        while office.world is not None and not office.world.bell._waiting:
+            threading.Event().wait(0.01)
+        office.close()
+        assert asked.result(9).json()["state"] == "pending_approval"
 
 
 async def test_a_cancelled_server_stops_in_order(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Api:
         self.is_draining = False
         self.metrics = Metrics()
         sessions = Sessions()
-        self._hot: list[Route] = hot_routes(world)
+        self._hot: list[Route] = hot_routes(world, lambda: self.is_draining)
         self._rooms = Rooms(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self._rooms.include_router(action_routes(world))
         self._rooms.include_router(authority_routes(world))

@@ -95,8 +95,8 @@ class Door:
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path not in OPEN and not path.startswith(STATIC):
-            proposes = scope["method"] == "POST" and path.startswith("/v1/runs/") and path.endswith("/actions")
-            scope["caller"] = await caller_of(self._world, self._sessions, dict(scope), asks_itself=proposes)
+            asks_itself = _is_hot(scope["method"], path)
+            scope["caller"] = await caller_of(self._world, self._sessions, dict(scope), asks_itself=asks_itself)
         await self._inside(scope, receive, send)
 
 
@@ -104,6 +104,13 @@ def is_page(scope: Scope) -> bool:
     """Tell whether a path is for people's eyes, and so are its errors."""
     path: str = scope["path"]
     return path in ("/", "/login") or path.startswith(("/actions/", "/receipts/"))
+
+
+def _is_hot(method: str, path: str) -> bool:
+    """Tell whether this is one of the two calls that ask in their own transaction whether a token still holds."""
+    if method == "POST":
+        return path.startswith("/v1/runs/") and path.endswith("/actions")
+    return method in ("GET", "HEAD") and path.startswith("/v1/actions/")
 
 
 def _problem(error: Exception, request_id: str) -> problems.Problem:

@@ -6,6 +6,7 @@ Nothing here goes through FastAPI's machinery; their description in `/openapi.js
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -26,12 +27,25 @@ from signoff.surfaces.http.bodies import ProposalBody, idempotency_key, read
 from signoff.surfaces.http.replies import caller_in, json_reply
 
 WAIT_MAX_S: Final = 60.0
+SLICE_S: Final = 0.5
 PROPOSE: Final = "/v1/runs/{run_id}/actions"
 READ: Final = "/v1/actions/{action_id}"
 
 
-def hot_routes(world: World) -> list[Route]:
-    """Return the routes of the hot path."""
+def hot_routes(world: World, is_draining: Callable[[], bool]) -> list[Route]:
+    """Return the routes of the hot path.
+
+    Args:
+        is_draining: tells whether the node is about to stop; whoever waits is then answered at once.
+    """
+
+    async def waited(caller: Caller, action_id: str, seconds: float) -> Document:
+        ends = time.monotonic() + seconds
+        while True:
+            left_s = ends - time.monotonic()
+            shown = await wait_for(world, caller, action_id, max(0.0, min(left_s, SLICE_S)))
+            if shown["state"] in CONCLUDED or left_s <= SLICE_S or is_draining():
+                return shown
 
     async def propose_action(request: Request) -> Response:
         request.scope["template"] = PROPOSE
@@ -46,10 +60,10 @@ def hot_routes(world: World) -> list[Route]:
             again=said.again,
             idempotency_key=idempotency_key(request, said.idempotency_key),
         )
-        action = await propose(world, caller, proposal, wait_s)
+        action = await propose(world, caller, proposal, min(wait_s, SLICE_S))
         left_s = wait_s - (time.monotonic() - began)
         if not action.is_concluded and left_s > 0:
-            shown = await wait_for(world, caller, action.action_id, left_s)
+            shown = await waited(caller, action.action_id, left_s)
         else:
             shown = await world.storage.view(caller.tenant, lambda tx: _shown(world, tx, caller, action))
         return json_reply(shown, 200 if shown["state"] in CONCLUDED else 202)
@@ -57,19 +71,25 @@ def hot_routes(world: World) -> list[Route]:
     async def read_action(request: Request) -> Response:
         request.scope["template"] = READ
         caller, wait_s, action_id = caller_in(request), _wait_s(request), request.path_params["action_id"]
-        shown = await world.storage.view(caller.tenant, lambda tx: document(world, tx, caller, action_id))
+        shown = await world.storage.view(caller.tenant, lambda tx: _read(world, tx, caller, action_id))
         if wait_s and shown["state"] not in CONCLUDED:
-            shown = await wait_for(world, caller, shown["action_id"], wait_s)
+            shown = await waited(caller, shown["action_id"], wait_s)
         return json_reply(shown)
 
     return [Route(PROPOSE, propose_action, methods=["POST"]), Route(READ, read_action, methods=["GET"])]
 
 
+def _read(world: World, tx: Transaction, caller: Caller, action_id: str) -> Document:
+    if caller.is_agent:
+        require_holding(tx, caller)
+    return document(world, tx, caller, action_id)
+
+
 def _shown(world: World, tx: Transaction, caller: Caller, action: Action) -> Document:
     # What a revoked token proposed is recorded as denied, and told; what was there before is not for it to collect.
-    if action.reason != "token_revoked":
-        require_holding(tx, caller)
-    return document(world, tx, caller, action.action_id)
+    if action.reason == "token_revoked":
+        return document(world, tx, caller, action.action_id)
+    return _read(world, tx, caller, action.action_id)
 
 
 def _wait_s(request: Request) -> float:
