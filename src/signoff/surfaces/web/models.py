@@ -1,206 +1,249 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the use cases answer to what the pages show (`render.py`): names for ids, times under the pages' names."""
+"""What the pages are given: plain values, as the templates read them.
 
-from typing import Any
+Members marked NotRequired may be absent. Times are RFC 3339, money is integer micro-dollars.
+"""
 
-from signoff import __version__
-from signoff.app import evidence
-from signoff.app.action import lists
-from signoff.app.action.documents import Document, action_document, timeline, when
-from signoff.app.authority import lists as authority
-from signoff.app.world import World
-from signoff.core.principal import Caller
-from signoff.ports.storage import Transaction
-from signoff.surfaces.http.replies import cursor_of, key_of
-from signoff.surfaces.web import render
-
-LINES = 25
-SPENDING = 6
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
 
 
-async def home(world: World, caller: Caller, cursor: str | None) -> render.Home:
-    """Return the model of `/`."""
-    acted = await lists.actions(world, caller, key_of(cursor, "act"), LINES)
-    waiting = await lists.waiting_for_people(world, caller, LINES)
-    halts = (await authority.halts(world, caller, None, LINES, True)).items
-    ids = [line["agent_id"] for line in acted.items] + [halt["by"] for halt in halts]
-    names = await names_of(world, caller.tenant, ids)
-    head = await evidence.head_shown(world, caller.tenant)
-    return {
-        "installation": {
-            "name": world.installation,
-            "tenant": caller.tenant,
-            "version": __version__,
-            "storage": "SQLite" if world.is_alone else "PostgreSQL",
-        },
-        "as_of": when(world.clock.now()) or "",
-        "controls": await _controls(world, caller),
-        "actions": [
-            {
-                "action_id": line["action_id"],
-                "at": line["proposed"],
-                "workflow": line["workflow"],
-                "agent": names[line["agent_id"]],
-                "tool": line["tool"],
-                "state": line["state"],
-                "why": line["explain"],
-            }
-            for line in acted.items
-        ],
-        "next_cursor": cursor_of(acted.after),
-        "cursor": cursor,
-        "waiting": [
-            {
-                "action_id": line["action_id"],
-                "state": line["state"],
-                "tool": line["tool"],
-                "workflow": line["workflow"],
-                "summary": line["summary"] or line["explain"],
-                "since": line["since"],
-                "roles": sorted({role for duty in line["owed"] for role in duty["roles"]}),
-                "expires": line["expires"],
-            }
-            for line in waiting
-        ],
-        "halts": [
-            {
-                "halt_id": halt["halt_id"],
-                "scope": halt["scope"],
-                "reason": halt["reason"] or "(erased)",
-                "by": names[halt["by"]],
-                "since": halt["requested"],
-                "in_flight": len(halt["in_flight"]),
-            }
-            for halt in halts
-        ],
-        "ledger": None
-        if head is None
-        else {
-            "origin": head["origin"],
-            "size": head["size"],
-            "root": head["root"],
-            "at": head["at"],
-            "mirror": head["is_mirrored"],
-        },
-        "spend": [
-            {
-                "scope": line["workflow"],
-                "window": f"task …{line['run_id'][-6:]}",
-                "settled_usd_micros": line["settled_usd_micros"],
-                "reserved_usd_micros": line["reserved_usd_micros"],
-                "cap_usd_micros": line["cap_usd_micros"],
-            }
-            for line in (await lists.budgets(world, caller, None, SPENDING)).items
-        ],
-    }
+class Installation(TypedDict):
+    """What runs here: `storage` is `SQLite` or `PostgreSQL`, `name` what the operator called it."""
+
+    name: str
+    tenant: str
+    version: str
+    storage: str
 
 
-async def action(
-    world: World, caller: Caller, action_id: str
-) -> tuple[render.Document, list[render.Event], render.ReceiptLink | None]:
-    """Return document, ledger entries and receipt of an action, as its page shows them.
+class Control(TypedDict):
+    """One control. `inert`: an envelope asks for it and nothing does it; `note` says why, `fix` how to mend it."""
 
-    Raises:
-        NotFound: there is none that the caller may see.
+    name: str
+    state: Literal["on", "off", "inert"]
+    note: str
+    fix: NotRequired[str]
+
+
+class ActionLine(TypedDict):
+    """One action in a list; `why` is one line of plain text."""
+
+    action_id: str
+    at: str
+    workflow: str
+    agent: str
+    tool: str
+    state: str
+    why: str
+
+
+class Waiting(TypedDict):
+    """What waits for a person, and for whom: `state` is pending_approval, held or needs_person."""
+
+    action_id: str
+    state: str
+    tool: str
+    workflow: str
+    summary: str
+    since: str
+    roles: Sequence[str]
+    expires: NotRequired[str | None]
+
+
+class HaltLine(TypedDict):
+    """A halt in force; `in_flight` counts what was sent before it and is not concluded."""
+
+    halt_id: str
+    scope: str
+    reason: str
+    by: str
+    since: str
+    in_flight: NotRequired[int]
+
+
+class LedgerHead(TypedDict):
+    """The last published checkpoint; `mirror` tells whether each is also kept outside the database."""
+
+    origin: str
+    size: int
+    root: str
+    at: str
+    mirror: bool
+
+
+class SpendLine(TypedDict):
+    """One budget in its present period; a cap of None counts without limiting."""
+
+    scope: str
+    window: str
+    settled_usd_micros: int
+    reserved_usd_micros: int
+    cap_usd_micros: int | None
+
+
+class Home(TypedDict):
+    """The model of `/`. `next_cursor` leads to older actions; `cursor` is the one this page was asked with."""
+
+    installation: Installation
+    as_of: str
+    controls: Sequence[Control]
+    actions: Sequence[ActionLine]
+    next_cursor: str | None
+    cursor: NotRequired[str | None]
+    waiting: Sequence[Waiting]
+    halts: Sequence[HaltLine]
+    ledger: LedgerHead | None
+    spend: Sequence[SpendLine]
+
+
+class Check(TypedDict):
+    """One check as recorded; `detail` is for people and left out for an agent's token."""
+
+    check: str
+    outcome: str
+    reason: str
+    detail: NotRequired[Any]
+
+
+class Decision(TypedDict):
+    verdict: str
+    checks: Sequence[Check]
+
+
+class Change(TypedDict):
+    """One value of the target; None for what does not exist."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class Preview(TypedDict):
+    digest: str
+    summary: str
+    changes: Sequence[Change]
+
+
+class Duty(TypedDict):
+    """An approval that is owed: `count` people, each holding one of `roles`."""
+
+    roles: Sequence[str]
+    count: int
+    reason: NotRequired[str]
+
+
+class Vote(TypedDict):
+    """A person's word on one digest; the receipt gives no reason, which is a payload."""
+
+    person: str
+    role: str
+    at: str
+    decision: NotRequired[str]
+    digest: str
+    assurance: NotRequired[str]
+    reason: NotRequired[str | None]
+
+
+class Approval(TypedDict):
+    owed: NotRequired[Sequence[Duty]]
+    votes: Sequence[Vote]
+    expires: NotRequired[str | None]
+    self_approved: NotRequired[bool]
+
+
+class Document(TypedDict):
+    """The action document of the HTTP API (contract, section 4).
+
+    `timestamps` knows proposed, decided, approved, sent, concluded and expires, with or without `_at`. The members
+    after `explain` are not in the contract's list; they are shown where the API gives them.
     """
-    shown = await action_document(world, caller, action_id)
 
-    def entries(tx: Transaction) -> list[Document]:
-        run = tx.runs.get(shown["run_id"])
-        return [one for one in timeline(tx, run) if one["stream"] == shown["action_id"]] if run else []
-
-    events = await world.storage.view(caller.tenant, entries)
-    approval = shown["approval"]
-    voters = [vote["person_id"] for vote in approval["votes"]] if approval else []
-    entered = [vote["person_id"] for event in events for vote in event.get("votes", ())]
-    ids = [shown["agent_id"], shown["principal_id"], shown["proposed_by"], *voters, *entered]
-    names = await names_of(world, caller.tenant, ids)
-    document: Any = shown | {
-        "agent": names[shown["agent_id"]],
-        "principal": names[shown["principal_id"]],
-        "decision": shown["decision"] if shown["decision"]["verdict"] else None,
-        "error": shown["error"] or shown["resolution"],
-        "timestamps": {
-            "proposed": shown["timestamps"]["proposed"],
-            "decided": shown["timestamps"]["decided"],
-            "approved": _approved_at(events),
-            "sent": shown["timestamps"]["claimed"],
-            "concluded": shown["timestamps"]["ended"],
-            "expires": approval["expires"] if approval else None,
-        },
-    }
-    if approval:
-        votes = [vote | {"person": names[vote["person_id"]]} for vote in approval["votes"]]
-        document["approval"] = approval | {"votes": votes}
-    receipt_id = shown["receipt_id"]
-    link: render.ReceiptLink | None = {"receipt_id": receipt_id} if receipt_id else None
-    return document, [_event(event, shown, names) for event in events], link
+    action_id: str
+    run_id: str
+    tool: str
+    state: str
+    decision: Decision | None
+    args: Mapping[str, Any]
+    digest: str | None
+    revision: int
+    reverses: NotRequired[str | None]
+    reversed_by: NotRequired[str | None]
+    preview: Preview | None
+    approval: NotRequired[Approval | None]
+    hold: NotRequired[Mapping[str, Any] | None]
+    result: NotRequired[Any]
+    error: NotRequired[Any]
+    receipt_id: NotRequired[str | None]
+    cost: Mapping[str, int] | None
+    timestamps: Mapping[str, str | None]
+    explain: str | None
+    workflow: NotRequired[str]
+    environment: NotRequired[str]
+    agent: NotRequired[str]
+    principal: NotRequired[str]
+    claims: NotRequired[Mapping[str, Any] | None]
 
 
-async def receipt(world: World, caller: Caller, receipt_id: str) -> render.ReceiptView | None:
-    """Return a receipt as its page shows it, None until it is signed.
+class Event(TypedDict):
+    """One ledger entry of the action, oldest first; `index` is its place in the log once integrated."""
 
-    Raises:
-        NotFound: there is none that the caller may see.
+    at: str
+    type: str
+    by: NotRequired[str | None]
+    note: NotRequired[Any]
+    seq: NotRequired[int]
+    index: NotRequired[int | None]
+
+
+class Inclusion(TypedDict):
+    """Proof that the receipt's entry stands in the log: `path` is the audit path, leaf to root (RFC 9162, 2.1.3)."""
+
+    index: int
+    size: int
+    root: str
+    path: Sequence[str]
+    at: NotRequired[str]
+
+
+class ReceiptLink(TypedDict):
+    receipt_id: str
+    at: NotRequired[str]
+    inclusion: NotRequired[Inclusion | None]
+
+
+class ReceiptView(TypedDict):
+    """A signed receipt for people: members of its statement, the opened payloads, and the proof if it has come.
+
+    `inclusion` is None while the entry is promised: it must stand in the log by `due`. `changes` and `result` are
+    openings that match their commitments; None where none rides along.
     """
-    found = await evidence.receipt_shown(world, caller, receipt_id)
-    if found is None:
-        return None
-    ids = [found["agent"], found["principal"], *(vote["person"] for vote in found["voters"])]
-    names = await names_of(world, caller.tenant, ids)
-    view: Any = found | {
-        "agent": names[found["agent"]],
-        "principal": names[found["principal"]],
-        "voters": [vote | {"person": names[vote["person"]]} for vote in found["voters"]],
-    }
-    return view  # type: ignore[no-any-return]
 
-
-async def names_of(world: World, tenant: str, ids: list[str]) -> dict[str, str]:
-    """Return what people call these people and agents; the id where that is not known, or erased."""
-    return await world.storage.view(tenant, lambda tx: authority.names(world, tx, set(ids)))
-
-
-def _event(event: Document, shown: Document, names: dict[str, str]) -> render.Event:
-    votes = event.get("votes") or []
-    by = votes[0]["person_id"] if votes else shown["proposed_by"] if event["seq"] == 1 else None
-    return {
-        "at": event["at"],
-        "type": event["type"],
-        "by": names[by] if by else None,
-        "note": event["set"].get("reason"),
-        "seq": event["seq"],
-        "index": event["index"],
-    }
-
-
-def _approved_at(events: list[Document]) -> str | None:
-    return next((event["at"] for event in reversed(events) if event["type"] == "action.approved"), None)
-
-
-async def _controls(world: World, caller: Caller) -> list[render.Control]:
-    """Return what envelopes ask for that nothing keeps, and then what this node keeps by itself."""
-    controls: list[render.Control] = [
-        {
-            "name": f"{inert['control']}, asked for by {envelope['name']} {envelope['version']}",
-            "state": "inert",
-            "note": inert["consequence"],
-            "fix": f"Take `{inert['asked_by']}` (line {inert['line']}) out of the page, or do not rely on it.",
-        }
-        for envelope in (await authority.envelopes(world, caller)).items
-        for inert in envelope["inert"]
-    ]
-    sending: render.Control = {
-        "name": "sending",
-        "state": "on",
-        "note": "Claims and sends what is allowed or approved.",
-    }
-    if world.is_read_only:
-        sending = {"name": "sending", "state": "off", "note": "The database is an old or altered one: nothing is sent."}
-    kept: list[render.Control] = [
-        sending,
-        {"name": "kill switch", "state": "on", "note": "Looked at in the transaction of each claim."},
-        {"name": "drift check", "state": "on", "note": "The preview is asked for again right before a write is sent."},
-        {"name": "receipts", "state": "on", "note": "Each outcome is signed after its commit."},
-    ]
-    return controls + kept
+    receipt_id: str
+    action_id: str
+    run_id: str
+    workflow: str
+    environment: str
+    agent: str
+    principal: str
+    tool: str
+    tool_contract: str
+    envelope: str
+    revision: int
+    digest: str | None
+    state: str
+    at: str
+    attempts: int
+    voters: Sequence[Vote]
+    self_approved: bool
+    cost_usd_micros: int
+    commitments: Mapping[str, str]
+    key_id: str
+    log: str
+    leaf: str
+    due: str
+    inclusion: Inclusion | None
+    reverses: NotRequired[str | None]
+    executed_by: NotRequired[str]
+    changes: NotRequired[Sequence[Change] | None]
+    result: NotRequired[Any]

@@ -17,7 +17,7 @@ from signoff.core.principal import Caller, require_person
 from signoff.surfaces.http.authentication import COOKIE, LIFE_S, Sessions
 from signoff.surfaces.http.replies import caller_in
 from signoff.surfaces.problems import TooLarge, WrongContentType
-from signoff.surfaces.web import models, render
+from signoff.surfaces.web import pages, render, statics
 
 FORM_MAX: Final = 4096
 FOREVER: Final = "public, max-age=31536000, immutable"
@@ -29,16 +29,16 @@ def page_routes(world: World, sessions: Sessions) -> list[Route]:
     async def home(request: Request) -> Response:
         request.scope["template"] = "/"
         cursor = request.query_params.get("cursor")
-        return HTMLResponse(render.home(await models.home(world, _person(request), cursor)))
+        return HTMLResponse(render.home(await pages.home(world, _person(request), cursor)))
 
     async def action(request: Request) -> Response:
         request.scope["template"] = "/actions/{action_id}"
-        document, events, link = await models.action(world, _person(request), request.path_params["action_id"])
+        document, events, link = await pages.action(world, _person(request), request.path_params["action_id"])
         return HTMLResponse(render.action(document, events, link))
 
     async def receipt(request: Request) -> Response:
         request.scope["template"] = "/receipts/{receipt_id}"
-        view = await models.receipt(world, _person(request), request.path_params["receipt_id"])
+        view = await pages.receipt(world, _person(request), request.path_params["receipt_id"])
         if view is None:
             page = render.problem(
                 202, "The receipt is not signed yet.", "Signatures follow their outcomes in batches.", "Load it again."
@@ -65,7 +65,7 @@ def page_routes(world: World, sessions: Sessions) -> list[Route]:
 
     async def static(request: Request) -> Response:
         request.scope["template"] = "/static/{name}"
-        content, media, tag = render.static_file(request.path_params["name"])
+        content, media, tag = statics.static_file(request.path_params["name"])
         headers = {"ETag": tag, "Cache-Control": FOREVER}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
