@@ -3,6 +3,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,17 @@ def test_every_command_has_a_line_of_help() -> None:
         assert f" {name} " in said.out
     for group in ("runs", "people", "agents", "keys", "envelopes", "tools", "ledger"):
         assert run(group, "--help").code == 0
+
+
+def test_help_and_misuse_import_nothing_heavy() -> None:
+    """What keeps `signoff --help` quick: what a command needs is imported when it runs."""
+    code = (
+        "import sys; from signoff.__main__ import main; main(['--help']); main(['nonsense'])\n"
+        "heavy = {'sqlalchemy', 'fastapi', 'mcp', 'httpx2', 'rich', 'cel_expr_python', 'asyncio'}\n"
+        "sys.exit(','.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("line", [["nonsense"], ["check"], ["approve"], ["verify", "x"], ["serve", "--port", "x"]])

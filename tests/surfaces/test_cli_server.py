@@ -16,6 +16,7 @@ from tests.surfaces.terminal import ENVELOPE, ERP, Said, Server, environment, on
 from signoff.surfaces.cli.doctor import NOT_KEPT
 from signoff_sdk import Client
 
+pytestmark = pytest.mark.xdist_group("cli_server")  # one server for all of them
 HOSTILE = "[bold red]paid[/] \u202e\x1b[2J"
 NOTE = {"vendor_id": "V-1001", "note": "Called."}
 
@@ -332,9 +333,10 @@ def test_a_server_told_to_stop_ends_cleanly_and_begins_again(tmp_path: Path) -> 
     assert "signoff envelopes publish" in said.err
 
 
-def test_logging_out_forgets_the_key(firm: Firm) -> None:
-    """The last test of this server: who logged out is nobody."""
-    assert firm.run("logout").code == 0
-    assert firm.run("logout", "--url", firm.server.url).code == 1
-    said = firm.run("whoami", "--url", firm.server.url)
-    assert said.code == 2
+def test_logging_out_forgets_the_key(firm: Firm, tmp_path: Path) -> None:
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "SIGNOFF_URL": "", "SIGNOFF_KEY": ""}
+    assert run("login", "--url", firm.server.url, "--key-file", "-", env=env, stdin=firm.approver).code == 0
+    assert run("whoami", env=env).code == 0
+    assert run("logout", env=env).code == 0
+    assert run("logout", "--url", firm.server.url, env=env).code == 1
+    assert run("whoami", "--url", firm.server.url, env=env).code == 2

@@ -2,8 +2,10 @@
 """The command line: every command by its name; whatever a command needs is imported when it runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, sign_in
 from signoff.surfaces.cli.shell import MISUSE, Doors, Shell, command, default_command, guarded
@@ -29,6 +31,8 @@ def run(arguments: Sequence[str], doors: Doors) -> int:
 
 def _app(*, is_demo: bool) -> typer.Typer:
     app = typer.Typer(
+        cls=_Sections,
+        rich_markup_mode=None,  # rich help would cost more than everything else in it
         help="Who approved this write? Signoff stands between AI agents and the systems they change.",
         no_args_is_help=True,
         add_completion=False,
@@ -37,7 +41,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
     )
 
     def group(name: str, about: str, panel: str) -> typer.Typer:
-        made = typer.Typer(help=about, pretty_exceptions_enable=False)
+        made = typer.Typer(cls=_Sections, help=about, pretty_exceptions_enable=False, rich_markup_mode=None)
         app.add_typer(made, name=name, rich_help_panel=panel)
         return made
 
@@ -116,6 +120,23 @@ def _app(*, is_demo: bool) -> typer.Typer:
     command(log, "export")(ledger.export_ledger)
     command(log, "key")(ledger.key)
     return app
+
+
+class _Sections(TyperGroup):
+    """Lists commands under the heading of what one is about to do."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each heading; lines are wrapped, never cut."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        shown = [(name, one) for name, one in found if one is not None and not one.hidden]
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, one in shown:
+            panel = getattr(one, "rich_help_panel", None)
+            heading = panel if isinstance(panel, str) else "Commands"
+            sections.setdefault(heading, []).append((name, one.get_short_help_str(200)))
+        for heading in sorted(sections, key=[BEGIN, DECIDE, OPERATE, ADMINISTER, PROVE, "Commands"].index):
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
 
 
 def _demo(shell: Shell) -> int:

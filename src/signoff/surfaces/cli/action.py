@@ -9,16 +9,18 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from signoff.core.errors import Conflict, Malformed, SignoffError
 from signoff.surfaces.cli.artifact import show_document
-from signoff.surfaces.cli.client import Client
 from signoff.surfaces.cli.ids import action_id_of, first_of, run_id_of
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
+
+if TYPE_CHECKING:
+    from signoff.surfaces.cli.client import Client
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the decision.")]
@@ -263,7 +265,7 @@ def undo(
     return _told(shell, client, reversal, "Proposed")
 
 
-def _undo_run(shell: Shell, client: Client, run_id: str) -> int:
+def _undo_run(shell: Shell, client: "Client", run_id: str) -> int:
     found = client.post(f"/v1/runs/{run_id}/undo", {})
     shell.answer(found)
     rows = [
@@ -275,7 +277,7 @@ def _undo_run(shell: Shell, client: Client, run_id: str) -> int:
     return NO if found["left"] else YES
 
 
-def stories_of(client: Client) -> dict[str, dict[str, Any]]:
+def stories_of(client: "Client") -> dict[str, dict[str, Any]]:
     """Return what is known of each tool, above all how it is taken back; nothing where that cannot be asked."""
     try:
         return {one["tool"]: one for one in client.items("/v1/tools")}
@@ -326,7 +328,7 @@ def _read_offline(shell: Shell, data: Path, action_id: str) -> dict[str, Any]:
     return asyncio.run(read())
 
 
-def _waiting(client: Client, given: str) -> dict[str, Any]:
+def _waiting(client: "Client", given: str) -> dict[str, Any]:
     """Return the document of an action that waits for a decision.
 
     Raises:
@@ -343,14 +345,14 @@ def _waiting(client: Client, given: str) -> dict[str, Any]:
     )
 
 
-def _vote(client: Client, document: Mapping[str, Any], decision: str, reason: str, **more: Any) -> dict[str, Any]:
+def _vote(client: "Client", document: Mapping[str, Any], decision: str, reason: str, **more: Any) -> dict[str, Any]:
     """Send a decision on exactly the document that was shown."""
     body = {"decision": decision, "digest": document["digest"], "reason": reason, **more}
     found: dict[str, Any] = client.post(f"/v1/approvals/{document['approval']['approval_id']}", body)
     return found
 
 
-def _told(shell: Shell, client: Client, document: dict[str, Any], word: str) -> int:
+def _told(shell: Shell, client: "Client", document: dict[str, Any], word: str) -> int:
     """Say what became of an action, waiting a little for what is under way."""
     if document["state"] in _UNDER_WAY:
         document = client.get(f"/v1/actions/{document['action_id']}", wait=OUTCOME_WAIT_S)
@@ -363,7 +365,7 @@ def _told(shell: Shell, client: Client, document: dict[str, Any], word: str) -> 
     return NO if document["state"] in _REFUSED else YES
 
 
-def _decide(shell: Shell, client: Client, document: dict[str, Any]) -> bool:
+def _decide(shell: Shell, client: "Client", document: dict[str, Any]) -> bool:
     """Ask for a decision on what was shown; False ends the round."""
     answer = shell.ask("Approve exactly this? [y = yes, N = leave it, r = reject, q = quit] ").strip().lower()
     try:

@@ -8,16 +8,18 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from signoff.core.errors import Malformed
-from signoff.surfaces.cli.client import Client
 from signoff.surfaces.cli.ids import id_of
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import YES, Shell
+
+if TYPE_CHECKING:
+    from signoff.surfaces.cli.client import Client
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 PersonId = Annotated[str, typer.Argument(metavar="PERSON", help="An id, or enough of it.")]
@@ -352,16 +354,16 @@ def _change_agent(shell: Shell, agent: str, change: dict[str, Any]) -> int:
     return YES
 
 
-def _person(client: Client, given: str) -> str:
+def _person(client: "Client", given: str) -> str:
     return id_of(client, given, "prs", "/v1/people", "person_id")
 
 
-def _agent(client: Client, given: str) -> str:
+def _agent(client: "Client", given: str) -> str:
     named = [one["agent_id"] for one in client.items("/v1/agents") if one["name"] == given]
     return str(named[0]) if named else id_of(client, given, "agt", "/v1/agents", "agent_id")
 
 
-def _holder(client: Client, given: str) -> str:
+def _holder(client: "Client", given: str) -> str:
     return _agent(client, given) if given.startswith("agt_") else _person(client, given)
 
 

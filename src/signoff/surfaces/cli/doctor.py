@@ -5,7 +5,6 @@ Inert is what a page asks for and nothing keeps: it is shown loudly and is no er
 silently. Exit 1 if something is wrong.
 """
 
-import asyncio
 import os
 import stat
 import time
@@ -92,6 +91,8 @@ def _look_at_server(shell: Shell) -> list[Line]:
 
 
 def _look_at_directory(shell: Shell, data: Path, mirror: Path | None) -> list[Line]:
+    import asyncio
+
     from signoff.settings import Settings
     from signoff.surfaces.cli.offline import installation_of, is_served
 

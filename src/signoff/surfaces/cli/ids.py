@@ -2,16 +2,18 @@
 """Find the one id of which a person typed the beginning or the end."""
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from signoff.core.errors import Malformed, NotFound
-from signoff.surfaces.cli.client import Client
+
+if TYPE_CHECKING:
+    from signoff.surfaces.cli.client import Client
 
 SEARCHED_MAX: Final = 1000
 _WHOLE: Final = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 
 
-def action_id_of(client: Client, given: str) -> str:
+def action_id_of(client: "Client", given: str) -> str:
     """Return the whole id of an action of which the beginning or the end was given, or of its approval."""
     if given.startswith("apr_"):
         wanted = {one["action_id"] for one in client.items("/v1/approvals") if one["approval_id"].startswith(given)}
@@ -19,12 +21,12 @@ def action_id_of(client: Client, given: str) -> str:
     return id_of(client, given, "act", "/v1/actions", "action_id")
 
 
-def run_id_of(client: Client, given: str) -> str:
+def run_id_of(client: "Client", given: str) -> str:
     """Return the whole id of a run of which the beginning or the end was given."""
     return id_of(client, given, "run", "/v1/runs", "run_id")
 
 
-def id_of(client: Client, given: str, prefix: str, path: str, name: str) -> str:
+def id_of(client: "Client", given: str, prefix: str, path: str, name: str) -> str:
     """Return the one id in the list at `path` that begins or ends with `given`; a whole id is taken as it is.
 
     Raises:
@@ -47,7 +49,7 @@ def id_of(client: Client, given: str, prefix: str, path: str, name: str) -> str:
     return _only(whole, given, path.rsplit("/", 1)[-1])
 
 
-def first_of(client: Client, path: str, limit: int) -> list[dict[str, Any]]:
+def first_of(client: "Client", path: str, limit: int) -> list[dict[str, Any]]:
     """Return at most `limit` items of a list."""
     found: list[dict[str, Any]] = []
     for one in client.items(path):

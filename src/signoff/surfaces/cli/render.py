@@ -21,6 +21,7 @@ _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ID: Final = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 _MARKS_MAX: Final = 3  # no script stacks more on one letter; a pile of them paints over the lines around it
 
 _COLOURS: Final = {
@@ -105,11 +106,12 @@ def _write_rich(out: IO[str], table: Table, rows: Sequence[Sequence[str]]) -> No
 
     # Text objects throughout: a string would be read as markup, and `[red]` from an agent is six characters.
     console = Console(file=out, markup=False, highlight=False, emoji=False)
-    shown = RichTable(title=Text(table.title, style="bold") if table.title else None, box=box.SIMPLE_HEAD)
-    shown.title_justify = "left"
-    for heading in table.columns:
-        is_id = heading in ("id", "action", "run", "digest", "halt", "key")
-        shown.add_column(Text(heading, style="bold"), overflow="fold", no_wrap=is_id and len(table.columns) < 4)
+    if table.title:
+        console.print(Text(table.title, style="bold"))
+    shown = RichTable(box=box.SIMPLE_HEAD)
+    for at, heading in enumerate(table.columns):
+        whole = max((len(row[at]) for row in rows if _ID.fullmatch(row[at])), default=None)  # an id is copied whole
+        shown.add_column(Text(heading, style="bold"), overflow="fold", min_width=whole)
     for row in rows:
         shown.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in row))
     console.print(shown)
