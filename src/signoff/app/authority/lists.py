@@ -252,7 +252,8 @@ def inert_document(envelope: Envelope) -> list[Document]:
 
 def _envelope_line(world: World, tx: Transaction, published: Publication) -> Document:
     envelope = world.shelf.envelope(tx, published.digest)
-    return publication_document(published) | {"mode": str(envelope.mode), "inert": inert_document(envelope)}
+    told = {"mode": str(envelope.mode), "approval_roles": list(envelope.approval_roles)}
+    return publication_document(published) | told | {"inert": inert_document(envelope)}
 
 
 def _tool_line(world: World, published: Publication, contract: Contract, tool: ToolContract) -> Document:
@@ -270,6 +271,8 @@ def _tool_line(world: World, published: Publication, contract: Contract, tool: T
         "effect": str(tool.effect),
         "class": str(tool.risk),
         "reversibility": tool.reversibility,
+        "reversal_note": tool.reversal_note,
+        "undo": tool.undo.tool if tool.undo else None,
         "contract": contract.digest,
         "pin": tool.schema_digest,
         "state": state,

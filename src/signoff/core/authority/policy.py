@@ -134,7 +134,9 @@ def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) ->
     if undo and undo.by_person:
         duties.append(Duty(undo.roles, undo.count, False, DAY_US, "undo"))
     elif any(check.outcome is Outcome.ASK for check in asked) or (asked and contract.effect is not Effect.READ):
-        duties.append(Duty(envelope.approval_roles, 1, True, envelope.expires_us, asked[0].reason))
+        # A check that asks is the better reason than a control that is missing.
+        first = min(asked, key=lambda check: check.outcome is Outcome.INERT)
+        duties.append(Duty(envelope.approval_roles, 1, True, envelope.expires_us, first.reason))
     verdict = Verdict.ASK if duties else Verdict.ALLOW
     if envelope.mode is Mode.SUGGEST and contract.effect is not Effect.READ and not bearing.reversal:
         verdict, duties = Verdict.SUGGEST, []

@@ -239,6 +239,7 @@ class PublishedContract(Publication):
 
 class EnvelopeLine(Publication):
     mode: str
+    approval_roles: list[str]
     inert: list[Inert]
 
 
@@ -296,6 +297,9 @@ class ToolLine(BaseModel):
     system: str
     tool: str
     effect: str
+    reversibility: str
+    reversal_note: str
+    undo: str | None
     contract: str
     pin: str | None
     state: str

@@ -52,7 +52,7 @@ class Counts:
     @property
     def unrecorded(self) -> int:
         """Writes in the ERP's own database whose key stands in no verified receipt."""
-        return sum(write["key"] not in self.keys_receipted for write in self.books.get("writes", ()))
+        return sum(write["idempotency_key"] not in self.keys_receipted for write in self.books.get("writes", ()))
 
     @property
     def is_well(self) -> bool:
