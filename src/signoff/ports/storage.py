@@ -230,6 +230,9 @@ class Stored(Protocol):
     def leaf_without_entry(self) -> int | None:
         """Return the first position of the tree's leaves that is the index of no entry."""
 
+    def spent(self, run_id: str) -> int:
+        """Return what the actions of a run have settled and set aside, in micro-dollars."""
+
     def faults(self) -> list[tuple[str, str]]:
         """Return table and fault of whatever is wrong with the database itself: tables, indexes, triggers that are not
         those of this version, and what the engine's own check finds."""

@@ -36,6 +36,12 @@ _ORPHAN = Statement(
     .select_from(t.nodes.outerjoin(t.entries, and_(_e.tenant == _n.tenant, _e.idx == _n.position)))
     .where(_n.tenant == param("tenant"), _n.level == 0, _e.stream.is_(None))
 )
+_a = t.actions.c
+_SPENT = Statement(
+    select(func.coalesce(func.sum(_a.settled_usd_micros + _a.reserved_usd_micros), 0)).where(
+        _a.tenant == param("tenant"), _a.run_id == param("run")
+    )
+)
 
 
 class SqlStored:
@@ -76,6 +82,11 @@ class SqlStored:
     def leaf_without_entry(self) -> int | None:
         with _told("nodes"):
             found: int | None = self._connection.run(_ORPHAN, {"tenant": self._tenant}).fetchone()[0]
+            return found
+
+    def spent(self, run_id: str) -> int:
+        with _told("actions"):
+            found: int = self._connection.run(_SPENT, {"tenant": self._tenant, "run": run_id}).fetchone()[0]
             return found
 
     def faults(self) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ One pass over the entries checks log and state together; a second, over the hash
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from signoff.app.audit.actions import Actions
 from signoff.app.audit.findings import AuditReport as AuditReport
@@ -20,7 +21,7 @@ from signoff.app.pages import Shelf
 from signoff.app.payloads import Keyring
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action
-from signoff.core.errors import Corrupt
+from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.run import Run
 from signoff.ledger.checkpoint import VerifierKey, parse_keys
 from signoff.ports.storage import Transaction
@@ -44,14 +45,26 @@ async def audit(
         progress: called from another thread.
     """
     origin = world.origin(tenant)
-    kept = world.mirror.last(origin)  # before the snapshot, so that it can only be behind
-    mirrored = [kept[1].encode()] if kept else []
+    mirrored, unreadable = _newest_mirrored(world, origin)  # before the snapshot, so that it can only be behind
     known = parse_keys(world.log_keys) if keys is None else keys
 
     def body(tx: Transaction) -> AuditReport:
         return audit_rows(tx, origin, known, world.keyring, against=[*against, *mirrored], progress=progress)
 
-    return await world.storage.view(tenant, body)
+    report = await world.storage.view(tenant, body)
+    if unreadable is None:
+        return report
+    total, first = report.findings_total + 1, report.first or unreadable
+    return replace(report, findings=(*report.findings, unreadable), findings_total=total, first=first)
+
+
+def _newest_mirrored(world: World, origin: str) -> tuple[list[bytes], Finding | None]:
+    """Return the newest checkpoint that the mirror keeps, if any, or why it cannot be read."""
+    try:
+        kept = world.mirror.last(origin)
+    except SignoffError as error:
+        return [], Finding("mirror", error.what, error.why, error.fix)
+    return [kept[1].encode()] if kept else [], None
 
 
 def audit_rows(

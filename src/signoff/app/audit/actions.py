@@ -215,7 +215,7 @@ class Actions:
         """Look at what a run has spent."""
         try:
             envelope = self._shelf.envelope(self._tx, told.get("envelope"))
-            spent = self._tx.actions.tally(told.stream, "", "").spent_usd_micros
+            spent = self._tx.stored.spent(told.stream)
         except SignoffError as error:
             self._found.add("publications", f"The envelope of {told.stream} cannot be read.", error.why)
             return
