@@ -2,6 +2,7 @@
 """The kill switch: engage, stop what is not sent, lift; what was sent is reported as in flight."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from signoff.app import record
 from signoff.app.action.ending import end_unsent
@@ -98,13 +99,10 @@ async def stop_covered(world: World, tenant: str) -> int:
     """Stop whatever is not sent and falls under a halt in force; returns how many actions that were."""
     stopped, after = 0, ""
     while True:
-        batch, after, count = await world.storage.view(tenant, lambda tx, after=after: _covered(tx, after))  # type: ignore[misc]
+        batch, after, count = await world.storage.view(tenant, partial(_covered, after=after))
         for action_id in batch:
-            stopped += await world.storage.transact(
-                tenant,
-                lambda tx, action_id=action_id: _stop(tx, action_id),
-                guards=(action_id, "halts"),  # type: ignore[misc]
-            )
+            stop = partial(_stop, action_id=action_id)
+            stopped += await world.storage.transact(tenant, stop, guards=(action_id, "halts"))
             world.bell.ring(action_id)
         if count < AT_ONCE:
             return stopped

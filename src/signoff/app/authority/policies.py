@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy as code: publish envelopes and tool contracts as immutable versions, and withdraw them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from signoff.app import record
 from signoff.app.action.ending import end_unsent
@@ -14,6 +16,8 @@ from signoff.core.authority.publication import Publication, same_version
 from signoff.core.errors import Malformed, NotFound
 from signoff.core.principal import Caller, require
 from signoff.ports.storage import Transaction
+
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,16 @@ async def withdraw(world: World, caller: Caller, kind: str, name: str, version: 
 
     published = await world.storage.transact(caller.tenant, body, guards=("pages",))
     if kind == "envelope":
-        await _void_waiting(world, caller.tenant, published.digest)
+        await _void_waiting(world, caller.tenant, {published.digest})
     return published
+
+
+async def void_withdrawn(world: World, tenant: str) -> None:
+    """Void what waits under versions withdrawn since this node looked last: who withdrew one may have died half-way."""
+    withdrawn = (await world.storage.view(tenant, world.shelf.pages)).withdrawn
+    if withdrawn - world.withdrawn_seen.get(tenant, frozenset()):
+        await _void_waiting(world, tenant, withdrawn)
+        world.withdrawn_seen[tenant] = withdrawn
 
 
 async def contracts(world: World, tenant: str) -> list[Contract]:
@@ -104,10 +116,17 @@ async def _publish(
     return Published(published, tuple(findings))
 
 
-async def _void_waiting(world: World, tenant: str, digest: str) -> None:
+async def _void_waiting(world: World, tenant: str, digests: Collection[str]) -> None:
     def waiting(tx: Transaction) -> list[str]:
-        found = tx.actions.in_states((*sorted(AWAITING_PEOPLE), State.APPROVED), "", 1000)
-        return [one.action_id for one in found if (run := tx.runs.get(one.run_id)) and run.envelope == digest]
+        found: list[str] = []
+        last = ""
+        while page := tx.actions.in_states(states, last, AT_ONCE):
+            under = (one for one in page if (run := tx.runs.get(one.run_id)) and run.envelope in digests)
+            found += [one.action_id for one in under]
+            last = page[-1].action_id
+        return found
+
+    states = (*sorted(AWAITING_PEOPLE), State.APPROVED)
 
     def void(tx: Transaction, action_id: str) -> None:
         action = tx.actions.get(action_id)
@@ -115,7 +134,7 @@ async def _void_waiting(world: World, tenant: str, digest: str) -> None:
             end_unsent(tx, action, State.VOIDED, "version_withdrawn")
 
     for action_id in await world.storage.view(tenant, waiting):
-        await world.storage.transact(tenant, lambda tx, one=action_id: void(tx, one), guards=(action_id,))  # type: ignore[misc]
+        await world.storage.transact(tenant, partial(void, action_id=action_id), guards=(action_id,))
         world.bell.ring(action_id)
 
 
