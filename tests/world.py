@@ -262,6 +262,10 @@ class World:
         await timers.tick(self.node, TENANT)
         await self.settled()
 
+    async def tick_without_waiting(self) -> None:
+        """Have the node look around while calls are under way."""
+        await timers.tick(self.node, TENANT)
+
     async def pass_time(self, seconds: float, step: float = 1.0) -> None:
         """Let time pass in steps, with a tick after each."""
         for _ in range(round(seconds / step)):
@@ -269,8 +273,8 @@ class World:
 
     async def settled(self) -> None:
         """Wait until no leg runs, or all that run hang on the target."""
-        while self.node.legs._running:
-            await asyncio.wait(list(self.node.legs._running.values()), timeout=0.02 if self.target.hanging else 5)
+        while running := [task for task in self.node.legs._running.values() if not task.done()]:
+            await asyncio.wait(running, timeout=0.02)
             if self.target.hanging:
                 return
 
