@@ -40,9 +40,20 @@ async def integrate(world: World, tenant: str) -> int:
     head = await world.storage.transact(tenant, body, guards=("ledger",))
     if head is None:
         return 0
-    # It syncs a file, which is no work for the event loop.
-    await asyncio.to_thread(world.mirror.keep, head.origin, head.size, head.note)
+    await _mirror(world, head)
     return head.size
+
+
+async def mirror_head(world: World, tenant: str) -> None:
+    """Mirror the last recorded checkpoint: a node that died right after recording it did not come to that."""
+    head = await world.storage.view(tenant, lambda tx: tx.ledger.head())
+    if head is not None:
+        await _mirror(world, head)
+
+
+async def _mirror(world: World, head: LogHead) -> None:
+    # It syncs a file, which is no work for the event loop; and a timer that is cancelled must not leave it undone.
+    await asyncio.shield(asyncio.to_thread(world.mirror.keep, head.origin, head.size, head.note))
 
 
 async def sign_receipts(world: World, tenant: str) -> int:

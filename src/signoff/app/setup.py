@@ -4,7 +4,7 @@
 import logging
 
 from signoff.app.authority.people import create_person
-from signoff.app.integrate import integrate
+from signoff.app.integrate import integrate, mirror_head
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.errors import Unavailable
@@ -25,6 +25,8 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
     await _notice_old_backup(world, tenant)
     await world.storage.view(tenant, world.shelf.pages)
     if world.is_read_only:
+        # What an old database lacks is needed to read nothing; nothing that could hold a tag is written either.
+        world.tags[tenant] = await world.storage.view(tenant, lambda tx: _tags(world, tx))
         return None
     tag_key: WrappedKey = world.keyring.mint_named(TAGS)
 
@@ -34,11 +36,17 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
         return world.keyring.seal(tx, TAGS)
 
     world.tags[tenant] = await world.storage.transact(tenant, tags)
+    await mirror_head(world, tenant)
     if await world.storage.view(tenant, lambda tx: tx.authority.people("", 1)):
         return None
     first = await create_person(world, tenant, "First admin", "", ("admin", "author", "operator", "auditor"))
     await integrate(world, tenant)
     return first
+
+
+def _tags(world: World, tx: Transaction) -> Seal:
+    """Return the seal for tags of a database that is only read; one of no use where it has none."""
+    return world.keyring.seal(tx, TAGS) if tx.payloads.key(TAGS) else world.keyring.mint(tx.tenant)[1]
 
 
 async def _notice_old_backup(world: World, tenant: str) -> None:

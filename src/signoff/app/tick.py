@@ -15,6 +15,7 @@ from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
 from signoff.app.action.propose import onward
 from signoff.app.action.settle import last_send, settle
 from signoff.app.authority.halts import stop_covered
+from signoff.app.authority.policies import void_withdrawn
 from signoff.app.integrate import integrate, sign_receipts
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action, State
@@ -27,11 +28,15 @@ RESUMED = (State.PROPOSED, State.APPROVED, State.DISPATCHING)
 
 
 async def tick(world: World, tenant: str) -> None:
-    """Do once whatever is due now: deadlines, look-ups, lost leases, interrupted legs, halts, receipts, checkpoint."""
+    """Do once whatever is due now.
+
+    Halts and withdrawals, lost leases, deadlines and look-ups, interrupted legs, receipts, the checkpoint.
+    """
     if world.is_read_only:
         return
     now = world.clock.now()
     await stop_covered(world, tenant)
+    await void_withdrawn(world, tenant)
     await _recover_leases(world, tenant, now)
     await _act_on_due(world, tenant, now)
     await _resume(world, tenant)

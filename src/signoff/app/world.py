@@ -99,6 +99,7 @@ class World:
     legs: Legs = field(default_factory=Legs)
     tags: dict[str, Seal] = field(default_factory=dict)  # by tenant: keyed digests that agree across runs
     runs: dict[tuple[str, str], tuple[Seal, Run]] = field(default_factory=dict)  # what never changes of recent runs
+    withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
     is_read_only: bool = False
     log_keys: str = ""  # C2SP verifier key lines of the log and receipt keys
 
