@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an audit finds: each finding says what is wrong, why it is, how to mend it, and where.
 
-The list is bounded, the count is not, and no table is crowded out by another; the first finding is the one with the lowest place in the log, since what was
-altered there explains what follows.
+The list is bounded, the count is not, and no table is crowded out by another. The first finding is the one with the
+lowest place in the log, since what was altered there explains what follows.
 """
 
 from collections import Counter
