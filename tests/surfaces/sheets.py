@@ -90,7 +90,15 @@ def home(**changes: Any) -> Home:
 def full_home(text: str = "plain") -> Home:
     return home(
         installation={"name": text, "tenant": text, "version": text, "storage": text},
-        controls=[{"name": text, "state": state, "note": text, "fix": text} for state in ("on", "off", "inert")],
+        controls=[
+            {
+                "name": text,
+                "state": state,
+                "note": text,
+                "asked_by": [{"workflow": text, "version": text, "key": text, "line": 4}],
+            }
+            for state in ("on", "off", "inert")
+        ],
         actions=[
             {
                 "action_id": text,
@@ -100,6 +108,7 @@ def full_home(text: str = "plain") -> Home:
                 "tool": text,
                 "state": text,
                 "why": text,
+                "signers": [{"person": text, "decision": "reject"}],
             }
         ],
         next_cursor=text,
@@ -153,7 +162,7 @@ def receipt_view(text: str = "plain", **changes: Any) -> ReceiptView:
 def hostile_document(text: str) -> Document:
     return document(
         **dict.fromkeys(("action_id", "run_id", "tool", "digest", "reverses", "reversed_by", "receipt_id"), text),
-        **dict.fromkeys(("workflow", "environment", "agent", "principal", "explain"), text),
+        **dict.fromkeys(("workflow", "environment", "agent", "principal", "asker", "explain"), text),
         args={"proposed": {text: text, "a": [text]}, "effective": {text: text + "x"}},
         decision={
             "verdict": text,

@@ -12,6 +12,7 @@ from tests.surfaces.sheets import DIGEST, any_text, document, vote
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.policy import Outcome, Verdict
 from signoff.surfaces.web import diff, hostile, render
+from signoff.surfaces.web.models import Event
 
 
 @pytest.mark.parametrize("state", State)
@@ -88,6 +89,34 @@ def test_a_vote_for_another_digest_is_called_out() -> None:
     stale = {"votes": [vote(digest="sha256:" + "ff" * 32)]}
     assert "it does not count" in render.action(document(state="pending_approval", approval=stale), [], None)
     assert "it does not count" not in render.action(document(), [], None)
+
+
+def test_the_top_of_the_page_answers_who_approved_this_write() -> None:
+    top = render.action(document(), [], None).split('<ol class="walk">')[0]
+    assert "Signed off by dana@acme.test as FinanceAdmin." in Reader(top).text
+    refused = document(state="rejected", approval={"votes": [vote(decision="reject")]})
+    assert "Rejected by dana@acme.test" in Reader(render.action(refused, [], None)).text
+    stale = document(state="pending_approval", approval={"votes": [vote(digest="sha256:" + "ff" * 32)]})
+    assert "Signed off by" not in Reader(render.action(stale, [], None)).text
+    assert (
+        "No approval was owed: the checks allowed it" in Reader(render.action(document(approval=None), [], None)).text
+    )
+
+
+def test_a_read_is_told_as_a_read() -> None:
+    read = document(effect="read", approval=None, preview=None, digest=None, receipt_id=None)
+    said = Reader(render.action(read, [], None)).text
+    assert "nothing was changed" in said and "Nothing: it only reads." in said and "There is nothing to undo." in said
+    assert (
+        "It comes with the outcome" not in said and "signoff undo" not in said and "No approval was owed:" not in said
+    )
+
+
+def test_every_entry_of_the_ledger_is_told_in_words_beside_its_type() -> None:
+    kinds = [f"action.{state}" for state in State if state is not State.DISPATCHING]  # told by the claim before it
+    entries: list[Event] = [{"at": "2026-11-20T22:41:02Z", "type": kind} for kind in kinds]
+    told = rows(render.action(document(), entries, None), "events")[1:]
+    assert [row.count(kind) for row, kind in zip(told, kinds, strict=True)] == [1] * len(kinds)
 
 
 def test_doubt_says_that_it_may_have_happened() -> None:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The overview, the form at the door and the page of an error say what to do next."""
 
-from tests.surfaces.reader import Reader
+from typing import Any, cast
+
+import pytest
+from tests.surfaces.reader import Reader, rows
 from tests.surfaces.sheets import full_home, home
 
 from signoff.surfaces.web import render
+from signoff.surfaces.web.models import ActionLine
 
 
 def test_inert_controls_are_announced_above_everything_that_works() -> None:
@@ -12,6 +16,27 @@ def test_inert_controls_are_announced_above_everything_that_works() -> None:
     assert "1 control is asked for and does nothing" in Reader(page).text
     assert page.index('id="inert"') < page.index('id="latest"')
     assert "asked for and do" not in render.home(home())
+
+
+def test_an_inert_control_says_which_line_of_which_page_asks_for_it() -> None:
+    asking = [{"workflow": name, "version": "7", "key": "logging.redact_pii", "line": 21} for name in ("bills", "pay")]
+    control = {"name": "redaction", "state": "inert", "note": "Nothing is redacted.", "asked_by": asking}
+    said = Reader(render.home(home(controls=[control]))).text
+    assert "Nothing is redacted. Asked for by logging.redact_pii, line 21 of bills 7" in said
+    assert "line 21 of pay 7" in said and "take the line out of the workflow’s page" in said
+
+
+@pytest.mark.parametrize(
+    ("signers", "said"),
+    [
+        (None, "none owed"),
+        ([], "nobody yet"),
+        ([{"person": "Ada", "decision": "approve"}, {"person": "Ben", "decision": "reject"}], "Ada, Ben said no"),
+    ],
+)
+def test_the_list_of_actions_answers_who_approved_each(signers: Any, said: str) -> None:
+    line = cast(ActionLine, full_home()["actions"][0] | {"signers": signers, "state": "pending_approval"})
+    assert f"plain {said} plain" in rows(render.home(home(actions=[line])), "actions")[1]
 
 
 def test_an_empty_installation_says_what_to_do_next() -> None:

@@ -3,6 +3,7 @@
 
 import html
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from signoff.surfaces.web import hostile, render
 
 
 def test_markup_in_a_document_is_shown_and_never_obeyed() -> None:
-    tame = "-" * len(HOSTILE)
+    tame = re.sub(r"[^./]", "-", HOSTILE)  # a path may be broken after these
     for (name, page), calm in zip(pages(HOSTILE).items(), pages(tame).values(), strict=True):
         assert shape(page) == shape(calm), name
         assert "<script>alert(1)</script>" in html.unescape(page), name

@@ -30,11 +30,13 @@ def when(value: str, form: Literal["full", "row"] = "full") -> Markup:
 
 
 def elapsed(start: str | None, end: str | None) -> str:
-    """Return how long from one time to another, in two units at most; empty where either is missing."""
+    """Return how long from one time to another, in two units at most; empty where either is missing or they are one."""
     one, other = _parsed(start), _parsed(end)
     if one is None or other is None or other < one:
         return ""
     seconds = (other - one).total_seconds()
+    if seconds < 0.01:
+        return ""
     if seconds < 10:
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     sizes = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]

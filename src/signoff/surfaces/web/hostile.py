@@ -113,13 +113,13 @@ def _thousands(written: str) -> Markup:
 
 
 def path(value: str) -> Markup:
-    """Return a field's path, breakable at its dots; a very long one is clipped, so that it cannot push values away."""
+    """Return a field's path, whose steps are not broken; a very long one is clipped, or it would push values away."""
     if len(value) > _PATH:
         return details(
             Markup("{}{}{}").format(text(value[:CONTEXT]), gap(len(value) - 2 * CONTEXT), text(value[-CONTEXT:])),
             value,
         )
-    return Markup("<wbr>").join(text(part) for part in re.split(r"(?<=[.\]])", value))
+    return Markup().join(Markup("<span>{}</span>").format(text(part)) for part in re.split(r"(?<=[./\]])", value))
 
 
 def gap(count: int) -> Markup:

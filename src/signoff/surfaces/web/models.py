@@ -17,17 +17,33 @@ class Installation(TypedDict):
     storage: str
 
 
+class Asking(TypedDict):
+    """Where an envelope asks for a control: `key` is the member of the page, `line` counts from 1."""
+
+    workflow: str
+    version: str
+    key: str
+    line: int
+
+
 class Control(TypedDict):
-    """One control. `inert`: an envelope asks for it and nothing does it; `note` says why, `fix` how to mend it."""
+    """One control. `inert`: pages ask for it and nothing does it; `note` says what that means, `asked_by` who asks."""
 
     name: str
     state: Literal["on", "off", "inert"]
     note: str
-    fix: NotRequired[str]
+    asked_by: NotRequired[Sequence[Asking]]
+
+
+class Signer(TypedDict):
+    """A person's word on an action as it stands: `decision` is approve or reject."""
+
+    person: str
+    decision: str
 
 
 class ActionLine(TypedDict):
-    """One action in a list; `why` is one line of plain text."""
+    """One action in a list; `why` is one line of plain text, `signers` is None where no approval was owed."""
 
     action_id: str
     at: str
@@ -36,6 +52,7 @@ class ActionLine(TypedDict):
     tool: str
     state: str
     why: str
+    signers: NotRequired[Sequence[Signer] | None]
 
 
 class Waiting(TypedDict):
@@ -155,8 +172,9 @@ class Approval(TypedDict):
 class Document(TypedDict):
     """The action document of the HTTP API (contract, section 4).
 
-    `timestamps` knows proposed, decided, approved, sent, concluded and expires, with or without `_at`. The members
-    after `explain` are not in the contract's list; they are shown where the API gives them.
+    `asker` is the person who asked, where that was not the agent. `timestamps` knows proposed, decided, approved, sent,
+    concluded and expires, with or without `_at`. The members after `explain` are not in the contract's list; they are
+    shown where the API gives them.
     """
 
     action_id: str
@@ -182,6 +200,8 @@ class Document(TypedDict):
     environment: NotRequired[str]
     agent: NotRequired[str]
     principal: NotRequired[str]
+    asker: NotRequired[str | None]
+    effect: NotRequired[str]
     claims: NotRequired[Mapping[str, Any] | None]
 
 

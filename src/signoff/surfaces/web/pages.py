@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask the use cases for what each page shows: names for ids, times under the pages' names (`models.py`)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from signoff import __version__
@@ -9,6 +10,7 @@ from signoff.app.action import lists
 from signoff.app.action.documents import Document, action_document, timeline, when
 from signoff.app.authority import lists as authority
 from signoff.app.world import World
+from signoff.core.action.approval import Vote
 from signoff.core.principal import Caller
 from signoff.ports.storage import Transaction
 from signoff.surfaces.http.replies import cursor_of, key_of
@@ -23,7 +25,9 @@ async def home(world: World, caller: Caller, cursor: str | None) -> models.Home:
     acted = await lists.actions(world, caller, key_of(cursor, "act"), LINES)
     waiting = await lists.waiting_for_people(world, caller, LINES)
     halts = (await authority.halts(world, caller, None, LINES, True)).items
-    ids = [line["agent_id"] for line in acted.items] + [halt["by"] for halt in halts]
+    signed = await _signed(world, caller, acted.items)
+    voters = [vote.person_id for votes in signed.values() for vote in votes]
+    ids = [line["agent_id"] for line in acted.items] + [halt["by"] for halt in halts] + voters
     names = await names_of(world, caller.tenant, ids)
     head = await evidence.head_shown(world, caller.tenant)
     return {
@@ -44,6 +48,11 @@ async def home(world: World, caller: Caller, cursor: str | None) -> models.Home:
                 "tool": line["tool"],
                 "state": line["state"],
                 "why": line["explain"],
+                "signers": [
+                    {"person": names[vote.person_id], "decision": vote.decision} for vote in signed[line["action_id"]]
+                ]
+                if line["approval_id"]
+                else None,
             }
             for line in acted.items
         ],
@@ -105,11 +114,12 @@ async def action(
     """
     shown = await action_document(world, caller, action_id)
 
-    def entries(tx: Transaction) -> list[Document]:
+    def recorded(tx: Transaction) -> tuple[str, list[Document]]:
         run = tx.runs.get(shown["run_id"])
-        return [one for one in timeline(tx, run) if one["stream"] == shown["action_id"]] if run else []
+        assert run is not None
+        return run.environment, [one for one in timeline(tx, run) if one["stream"] == shown["action_id"]]
 
-    events = await world.storage.view(caller.tenant, entries)
+    environment, events = await world.storage.view(caller.tenant, recorded)
     approval = shown["approval"]
     voters = [vote["person_id"] for vote in approval["votes"]] if approval else []
     entered = [vote["person_id"] for event in events for vote in event.get("votes", ())]
@@ -118,6 +128,8 @@ async def action(
     document: Any = shown | {
         "agent": names[shown["agent_id"]],
         "principal": names[shown["principal_id"]],
+        "asker": names[shown["proposed_by"]] if shown["proposed_by"] != shown["agent_id"] else None,
+        "environment": environment,
         "decision": shown["decision"] if shown["decision"]["verdict"] else None,
         "error": shown["error"] or shown["resolution"],
         "timestamps": {
@@ -162,16 +174,29 @@ async def names_of(world: World, tenant: str, ids: list[str]) -> dict[str, str]:
 
 
 def _event(event: Document, shown: Document, names: dict[str, str]) -> models.Event:
-    votes = event.get("votes") or []
+    votes, reason = event.get("votes") or [], event["set"].get("reason")
     by = votes[0]["person_id"] if votes else shown["proposed_by"] if event["seq"] == 1 else None
     return {
         "at": event["at"],
         "type": event["type"],
         "by": names[by] if by else None,
-        "note": event["set"].get("reason"),
+        "note": reason if reason != event["type"].partition(".")[2] else None,
         "seq": event["seq"],
         "index": event["index"],
     }
+
+
+async def _signed(world: World, caller: Caller, lines: Sequence[Document]) -> dict[str, list[Vote]]:
+    """Return by action what people said of it as it stands; words on an earlier digest count for nothing."""
+
+    def body(tx: Transaction) -> dict[str, list[Vote]]:
+        return {
+            line["action_id"]: [vote for vote in tx.actions.votes(line["action_id"]) if vote.digest == line["digest"]]
+            for line in lines
+            if line["approval_id"]
+        }
+
+    return await world.storage.view(caller.tenant, body)
 
 
 def _approved_at(events: list[Document]) -> str | None:
@@ -180,15 +205,20 @@ def _approved_at(events: list[Document]) -> str | None:
 
 async def _controls(world: World, caller: Caller) -> list[models.Control]:
     """Return what envelopes ask for that nothing keeps, and then what this node keeps by itself."""
+    asked: dict[tuple[str, str], list[models.Asking]] = {}
+    for envelope in (await authority.envelopes(world, caller)).items:
+        for inert in envelope["inert"]:
+            asked.setdefault((inert["control"], inert["consequence"]), []).append(
+                {
+                    "workflow": envelope["name"],
+                    "version": envelope["version"],
+                    "key": inert["asked_by"],
+                    "line": inert["line"],
+                }
+            )
     controls: list[models.Control] = [
-        {
-            "name": f"{inert['control']}, asked for by {envelope['name']} {envelope['version']}",
-            "state": "inert",
-            "note": inert["consequence"],
-            "fix": f"Take `{inert['asked_by']}` (line {inert['line']}) out of the page, or do not rely on it.",
-        }
-        for envelope in (await authority.envelopes(world, caller)).items
-        for inert in envelope["inert"]
+        {"name": name, "state": "inert", "note": consequence, "asked_by": asking}
+        for (name, consequence), asking in asked.items()
     ]
     sending: models.Control = {
         "name": "sending",
