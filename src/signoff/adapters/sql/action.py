@@ -3,15 +3,16 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.nouns import ACTIONS, RUNS, VOTES
+from signoff.adapters.sql.tally import Line, RunTally
 from signoff.core.action.approval import Vote
-from signoff.core.action.lifecycle import AWAITING_PEOPLE, CONCLUDED, Action, State
+from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.run import Run, Tally
 from signoff.ports.storage import Lease, Receipt
 
@@ -19,14 +20,6 @@ _a = t.actions.c
 _GET = ACTIONS.query(_a.action_id == param("id"))
 _BY_REQUEST = ACTIONS.query(_a.request_key == param("key"))
 _BY_APPROVAL = ACTIONS.query(_a.approval_id == param("id"))
-_BY_CONTENT = ACTIONS.query(
-    _a.run_id == param("run"),
-    _a.content_tag == param("tag"),
-    _a.effect != "read",
-    _a.reverses.is_(None),
-    order=_a.action_id.desc(),
-    most=True,
-)
 _ON_RESOURCE = ACTIONS.query(
     _a.resource == param("resource"),
     _a.action_id != param("besides"),
@@ -37,33 +30,20 @@ _OF_RUN = ACTIONS.query(_a.run_id == param("run"), order=_a.action_id)
 _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
 _EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
 _TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
-_CONCLUDED = sorted(str(state) for state in CONCLUDED)
-_AWAITED = tuple(sorted(str(state) for state in AWAITING_PEOPLE))
-# What a person asks for is no doing of the agent's; its money is the task's all the same.
-_BY_AGENT = _a.by.between("agt_", "agt_~")
-_NO_FAULT = ("halted", "tool_unavailable", "preview_unavailable", "target_unavailable")
-
-
-def _times(*where: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((and_(*where), 1), else_=0)), 0)
-
-
-_RUNS_OWN = and_(_a.tenant == param("tenant"), _a.run_id == param("run"), _a.action_id != param("besides"))
-_TALLY = Statement(
+_LINES = Statement(
     select(
-        _times(_BY_AGENT),
-        _times(_BY_AGENT, _a.fence > 0),
-        _times(_BY_AGENT, _a.state == "denied", _a.reason.not_in(_NO_FAULT)),
-        _times(_BY_AGENT, _a.content_tag == param("tag")),
-        _times(_a.waiting_since.isnot(None)),
-        func.coalesce(func.sum(_a.settled_usd_micros + _a.reserved_usd_micros), 0),
-        _times(_a.state.not_in(_CONCLUDED)),
-    ).where(_RUNS_OWN)
-)
-_WAITS = Statement(
-    select(_a.waiting_since, _a.waited_us, _a.state)
-    .where(_RUNS_OWN, _BY_AGENT, _a.waiting_since.isnot(None))
-    .order_by(_a.waiting_since)
+        _a.action_id,
+        _a.by,
+        _a.content_tag,
+        _a.effect,
+        _a.reverses,
+        _a.fence,
+        _a.state,
+        _a.reason,
+        _a.waited_us,
+        _a.waiting_since,
+        _a.settled_usd_micros + _a.reserved_usd_micros,
+    ).where(_a.tenant == param("tenant"), _a.run_id == param("run"))
 )
 _COUNT = Statement(select(_a.state, func.count()).where(_a.tenant == param("tenant")).group_by(_a.state))
 _v = t.votes.c
@@ -89,11 +69,14 @@ def _in_states(states: tuple[State, ...]) -> Statement:
 class SqlActions:
     """Actions of one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str, now: int = 0) -> None:
-        self._connection, self._tenant, self._now = connection, tenant, now
+    def __init__(self, connection: Connection, known: Known, tenant: str, now: int) -> None:
+        self._connection, self._known, self._tenant, self._now = connection, known, tenant, now
 
     def get(self, action_id: str) -> Action | None:
-        return ACTIONS.one(self._connection, _GET, tenant=self._tenant, id=action_id)
+        def read() -> Action | None:
+            return ACTIONS.one(self._connection, _GET, tenant=self._tenant, id=action_id)
+
+        return self._known.get(Action, self._tenant, action_id, read)
 
     def by_request(self, request_key: str) -> Action | None:
         return ACTIONS.one(self._connection, _BY_REQUEST, tenant=self._tenant, key=request_key)
@@ -102,7 +85,8 @@ class SqlActions:
         return ACTIONS.one(self._connection, _BY_APPROVAL, tenant=self._tenant, id=approval_id)
 
     def by_content(self, run_id: str, content_tag: str) -> Action | None:
-        return ACTIONS.one(self._connection, _BY_CONTENT, tenant=self._tenant, run=run_id, tag=content_tag, most=1)
+        newest = self._of_run(run_id).newest_write(content_tag)
+        return None if newest is None else self.get(newest)
 
     def on_resource(self, resource: str, besides: str) -> Action | None:
         return ACTIONS.one(
@@ -124,22 +108,7 @@ class SqlActions:
         return late + ACTIONS.all(self._connection, _TO_LOOK, tenant=self._tenant, now=now, most=limit)
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
-        given = {"tenant": self._tenant, "run": run_id, "tag": content_tag, "besides": besides}
-        row = self._connection.run(_TALLY, given).fetchone()
-        steps, sent, denied, identical, waits, spent, unconcluded = row
-        waited, waiting = self._waited(given) if waits else (0, 0)
-        return Tally(steps, sent, denied, identical, waited, waiting, spent, unconcluded)
-
-    def _waited(self, given: dict[str, Any]) -> tuple[int, int]:
-        """Return how long people were waited for, a time that several waited counted once; and how many wait now."""
-        waited = waiting = covered = 0
-        for begin, lasted, state in self._connection.run(_WAITS, given):
-            is_waiting = state in _AWAITED
-            end = self._now if is_waiting else begin + lasted
-            waited += max(0, end - max(begin, covered))
-            covered = max(covered, end)
-            waiting += is_waiting
-        return waited, waiting
+        return self._of_run(run_id).tally(content_tag, besides, self._now)
 
     def votes(self, action_id: str) -> list[Vote]:
         return VOTES.all(self._connection, _VOTES, tenant=self._tenant, action=action_id)
@@ -150,15 +119,28 @@ class SqlActions:
     def count_states(self) -> dict[str, int]:
         return dict(self._connection.run(_COUNT, {"tenant": self._tenant}).fetchall())
 
+    def _of_run(self, run_id: str) -> RunTally:
+        def read() -> RunTally:
+            rows = self._connection.run(_LINES, {"tenant": self._tenant, "run": run_id})
+            return RunTally(
+                Line(action_id, by, tag, effect != "read" and reverses is None, fence, State(state), *rest)
+                for action_id, by, tag, effect, reverses, fence, state, *rest in rows
+            )
+
+        return self._known.get(RunTally, self._tenant, run_id, read)
+
 
 class SqlRuns:
     """Runs of one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
+    def __init__(self, connection: Connection, known: Known, tenant: str) -> None:
+        self._connection, self._known, self._tenant = connection, known, tenant
 
     def get(self, run_id: str) -> Run | None:
-        return RUNS.one(self._connection, _RUN, tenant=self._tenant, id=run_id)
+        def read() -> Run | None:
+            return RUNS.one(self._connection, _RUN, tenant=self._tenant, id=run_id)
+
+        return self._known.get(Run, self._tenant, run_id, read)
 
     def by_request(self, request_key: str) -> Run | None:
         return RUNS.one(self._connection, _RUN_BY_REQUEST, tenant=self._tenant, key=request_key)

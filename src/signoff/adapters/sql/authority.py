@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.nouns import AGENTS, HALTS, KEYS, PEOPLE, PUBLICATIONS
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.publication import Publication
@@ -51,17 +52,23 @@ _current_of_each = PUBLICATIONS.query(_p.publication_id.in_(_current), order=_p.
 class SqlAuthority:
     """Who may do what, in one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
+    def __init__(self, connection: Connection, known: Known, tenant: str) -> None:
+        self._connection, self._known, self._tenant = connection, known, tenant
 
     def person(self, person_id: str) -> Person | None:
-        return PEOPLE.one(self._connection, _person, tenant=self._tenant, id=person_id)
+        def read() -> Person | None:
+            return PEOPLE.one(self._connection, _person, tenant=self._tenant, id=person_id)
+
+        return self._known.get(Person, self._tenant, person_id, read)
 
     def people(self, after: str, limit: int) -> list[Person]:
         return PEOPLE.all(self._connection, _people, tenant=self._tenant, after=after, most=limit)
 
     def agent(self, agent_id: str) -> Agent | None:
-        return AGENTS.one(self._connection, _agent, tenant=self._tenant, id=agent_id)
+        def read() -> Agent | None:
+            return AGENTS.one(self._connection, _agent, tenant=self._tenant, id=agent_id)
+
+        return self._known.get(Agent, self._tenant, agent_id, read)
 
     def agent_named(self, name: str) -> Agent | None:
         return AGENTS.one(self._connection, _agent_named, tenant=self._tenant, name=name)
@@ -82,7 +89,10 @@ class SqlAuthority:
         return HALTS.one(self._connection, _halt_by_request, tenant=self._tenant, key=request_key)
 
     def halts_in_force(self) -> tuple[Halt, ...]:
-        return tuple(HALTS.all(self._connection, _in_force, tenant=self._tenant))
+        def read() -> tuple[Halt, ...]:
+            return tuple(HALTS.all(self._connection, _in_force, tenant=self._tenant))
+
+        return self._known.get(Halt, self._tenant, "in force", read)
 
     def halts(self, before: str | None, limit: int) -> list[Halt]:
         return HALTS.all(self._connection, _halts, tenant=self._tenant, before=before or "~", most=limit)
@@ -108,5 +118,8 @@ class SqlAuthority:
         return [row[0] for row in self._connection.run(_withdrawn, {"tenant": self._tenant, "kind": kind})]
 
     def pages_mark(self) -> tuple[int, str]:
-        # Each publication has one entry and a withdrawal adds one, so that the sum moves with either.
-        return self._connection.run(_mark, {"tenant": self._tenant}).fetchone()  # type: ignore[no-any-return]
+        def read() -> tuple[int, str]:
+            # Each publication has one entry and a withdrawal adds one, so that the sum moves with either.
+            return self._connection.run(_mark, {"tenant": self._tenant}).fetchone()  # type: ignore[no-any-return]
+
+        return self._known.get(Publication, self._tenant, "mark", read)

@@ -74,6 +74,10 @@ class Connection:
     def begin(self, *, to_write: bool) -> None:
         self.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
 
+    def version_of_others(self) -> int:
+        """Return a number that is another one once any other connection has committed; asked within a transaction."""
+        return int(self.execute("PRAGMA data_version").fetchone()[0])
+
     def commit(self) -> None:
         self.execute("COMMIT")
 

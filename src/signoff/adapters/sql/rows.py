@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Table, insert, select, update
 
 from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.core.values import changed
 
 N = TypeVar("N")
 
@@ -43,6 +44,15 @@ class Noun(Generic[N]):
             if values[index] is not None:
                 values[index] = reader(values[index])
         return self.kind(*values)
+
+    def after(self, noun: N, changes: Mapping[str, Any]) -> N:
+        """Return the noun as its row reads once `changes` are written."""
+        plain = {self.names[index]: reader for index, reader in self._readers}
+        read = {
+            name: plain[name](value) if name in plain and value is not None else value
+            for name, value in changes.items()
+        }
+        return changed(noun, **read)
 
     def one(self, connection: Connection, statement: Statement, **given: Any) -> N | None:
         row = connection.run(statement, given).fetchone()

@@ -18,9 +18,12 @@ from typing import Any, TypeVar, cast
 from signoff.adapters.sql.action import SqlActions, SqlLeases, SqlReceipts, SqlRuns
 from signoff.adapters.sql.authority import SqlAuthority
 from signoff.adapters.sql.engine import Connection, create_or_check, is_engine_error
+from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.ledger import SqlLedger, SqlPayloads
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.stored import SqlStored
+from signoff.adapters.sql.tally import Line, RunTally
+from signoff.core.action.lifecycle import Action
 from signoff.core.errors import Conflict, Unavailable
 from signoff.ports.clock import Clock
 from signoff.ports.storage import Storage, Transaction
@@ -36,13 +39,13 @@ CHECKPOINT_EVERY = 64  # batches; the write-ahead log then is some megabytes at 
 class SqlTransaction:
     """One tenant's rows within one engine transaction."""
 
-    def __init__(self, connection: Connection, tenant: str, now: int) -> None:
+    def __init__(self, connection: Connection, known: Known, tenant: str, now: int) -> None:
         self.tenant, self.now = tenant, now
-        self._connection = connection
+        self._connection, self._known = connection, known
         self.edges: list[str] = []
-        self.actions = SqlActions(connection, tenant, now)
-        self.runs = SqlRuns(connection, tenant)
-        self.authority = SqlAuthority(connection, tenant)
+        self.actions = SqlActions(connection, known, tenant, now)
+        self.runs = SqlRuns(connection, known, tenant)
+        self.authority = SqlAuthority(connection, known, tenant)
         self.ledger = SqlLedger(connection, tenant)
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
@@ -51,18 +54,31 @@ class SqlTransaction:
 
     def insert(self, row: Any) -> None:
         NOUNS[type(row)].insert(self._connection, self._own(row))
+        self._written(row)
 
     def update(self, row: Any, changes: Mapping[str, Any]) -> None:
-        if not NOUNS[type(row)].update(self._connection, self._own(row), changes):
+        noun = NOUNS[type(row)]
+        if not noun.update(self._connection, self._own(row), changes):
             raise Conflict(
                 what="Somebody else was faster.",
                 why=f"What was read at entry {row.seq} has moved since.",
                 fix="Read it again and decide anew.",
                 code="storage.moved",
             )
+        self._written(noun.after(row, changes) if type(row) is Action else row)
 
     def passed(self, edge: str) -> None:
         self.edges.append(edge)
+
+    def _written(self, row: Any) -> None:
+        """Know an action as it is now; of other kinds, forget what was known."""
+        if type(row) is not Action:
+            self._known.forget(row.__class__, self.tenant)
+            return
+        self._known.put(Action, self.tenant, row.action_id, row)
+        tally: RunTally | None = self._known.peek(RunTally, self.tenant, row.run_id)
+        if tally is not None:
+            tally.put(Line.of(row))
 
     def _own(self, row: Any) -> Any:
         if row.tenant != self.tenant:
@@ -114,6 +130,7 @@ class SqliteStorage(Storage):
         create_or_check(path)
         self._clock, self._runs_twice, self._failpoint = clock, runs_twice, failpoint
         self._writer = Connection(str(path), is_durable=is_durable)
+        self._known = Known()
         self._path = path
         self._queue: deque[_Job] = deque()
         self._working: asyncio.Task[None] | None = None
@@ -161,7 +178,7 @@ class SqliteStorage(Storage):
             self._read_connections.append(connection)
         connection.begin(to_write=False)
         try:
-            return body(cast("Transaction", SqlTransaction(connection, tenant, self._clock.now())))
+            return body(cast("Transaction", SqlTransaction(connection, Known(), tenant, self._clock.now())))
         finally:
             connection.rollback()
 
@@ -209,6 +226,7 @@ class SqliteStorage(Storage):
         connection = self._writer
         try:
             connection.begin(to_write=True)
+            self._known.as_of(connection.version_of_others())
             now = self._clock.now()
             for job in batch:
                 self._run_body(job, now)
@@ -220,6 +238,7 @@ class SqliteStorage(Storage):
                 await self._beside(connection.commit)
         except BaseException:
             connection.rollback()
+            self._known.forget_all()
             raise
         self._fail(edges, "after")
 
@@ -227,7 +246,7 @@ class SqliteStorage(Storage):
         connection = self._writer
         for is_rehearsal in (True, False) if self._runs_twice else (False,):
             connection.execute("SAVEPOINT body")
-            transaction = SqlTransaction(connection, job.tenant, now)
+            transaction = SqlTransaction(connection, self._known, job.tenant, now)
             job.result = job.error = None
             try:
                 job.result = job.body(cast("Transaction", transaction))
@@ -237,6 +256,7 @@ class SqliteStorage(Storage):
                 job.error = error
             if job.error is not None or is_rehearsal:
                 connection.execute("ROLLBACK TO body")
+                self._known.forget_all()
             connection.execute("RELEASE body")
             job.edges = transaction.edges
 

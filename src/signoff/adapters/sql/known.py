@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one connection knows by heart: rows it has read or written, for as long as nobody else can have changed them.
+
+The writer keeps one for its life, and asks the engine at the beginning of each batch, when it holds the write lock,
+whether another connection has committed; a body that is undone takes everything with it. A reader has one a view,
+which is one snapshot.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+KEPT_MAX = 512  # of one kind and tenant; more are forgotten together
+
+
+class Known:
+    """Rows and answers by kind, tenant and key."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Hashable, str], dict[Hashable, Any]] = {}
+        self._version: int | None = None
+
+    def as_of(self, version: int) -> None:
+        """Forget everything if the engine's version of what others have committed is another one."""
+        if version != self._version:
+            self._kept.clear()
+            self._version = version
+
+    def get(self, kind: Hashable, tenant: str, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what is known, else read it; that there is no such row is known too."""
+        kept = self._kept.get((kind, tenant))
+        if kept is None:
+            kept = self._kept[kind, tenant] = {}
+        elif key in kept:
+            return kept[key]  # type: ignore[no-any-return]
+        found = read()
+        self._put(kept, key, found)
+        return found
+
+    def peek(self, kind: Hashable, tenant: str, key: Hashable) -> Any:
+        """Return what is known, or None."""
+        return self._kept.get((kind, tenant), {}).get(key)
+
+    def put(self, kind: Hashable, tenant: str, key: Hashable, value: object) -> None:
+        """Know a row as it was just written."""
+        self._put(self._kept.setdefault((kind, tenant), {}), key, value)
+
+    def forget(self, kind: Hashable, tenant: str) -> None:
+        """Forget a kind of which something was written."""
+        self._kept.pop((kind, tenant), None)
+
+    def forget_all(self) -> None:
+        """Forget everything: what was written is undone."""
+        self._kept.clear()
+
+    @staticmethod
+    def _put(kept: dict[Hashable, Any], key: Hashable, value: object) -> None:
+        if len(kept) >= KEPT_MAX:
+            kept.clear()
+        kept[key] = value
