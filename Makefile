@@ -53,10 +53,13 @@ faults: $(READY) ## kill the process at every edge and at random moments: ROUNDS
 bench: $(READY) ## timings beside their targets and the comparison, in one run
 	$(BIN)/python -m benchmarks
 
+docs: $(READY) ## write anew what the documentation takes from code
+	$(BIN)/python -m docs.generate
+
 lock: | $(UV) ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --group dev --all-extras --generate-hashes --no-header --no-annotate --universal --python-version 3.11 --quiet -o requirements.lock
 
 clean: ## remove what was installed and built; data in var/ stays
 	rm -rf .venv .tools build dist
 
-.PHONY: help install demo serve test check faults bench lock clean
+.PHONY: help install demo serve test check faults bench docs lock clean
