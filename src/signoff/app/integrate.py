@@ -14,17 +14,20 @@ from signoff.ledger.entry import leaf_hash
 from signoff.ledger.merkle import Frontier
 from signoff.ports.storage import LogHead, Transaction
 
-AT_ONCE = 2000
+# Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds, and 64 signatures two.
+# A call takes many, so that it keeps up with the writers; it ends all the same, for other timers wait behind it.
+ENTRIES_AT_ONCE, RECEIPTS_AT_ONCE, SLICES_MAX = 256, 64, 32
 
 
 async def integrate(world: World, tenant: str) -> int:
-    """Integrate what is sequenced and publish a checkpoint of it; returns how many entries that were."""
+    """Integrate what is sequenced, slice by slice, with a checkpoint of each; returns the size of the log, 0 if nothing
+    was to be done."""
     origin = world.origin(tenant)
 
-    def body(tx: Transaction) -> LogHead | None:
-        pending = tx.ledger.pending(AT_ONCE)
+    def body(tx: Transaction) -> tuple[LogHead | None, bool]:
+        pending = tx.ledger.pending(ENTRIES_AT_ONCE)
         if not pending:
-            return None
+            return None, False
         head = tx.ledger.head()
         size = head.size if head else 0
         frontier = Frontier(size, _edge(tx, size))
@@ -35,13 +38,18 @@ async def integrate(world: World, tenant: str) -> int:
         name, public = signature.key_id.rsplit("+", 1)[0], world.signer.public_keys("log")[signature.key_id]
         new = LogHead(origin, frontier.size, checkpoint.note(text, name, public, signature.value))
         tx.ledger.publish(new)
-        return new
+        return new, len(pending) == ENTRIES_AT_ONCE
 
-    head = await world.storage.transact(tenant, body, guards=("ledger",))
-    if head is None:
+    last: LogHead | None = None
+    for _ in range(SLICES_MAX):
+        head, has_more = await world.storage.transact(tenant, body, guards=("ledger",))
+        last = head or last
+        if not has_more:
+            break
+    if last is None:
         return 0
-    await _mirror(world, head)
-    return head.size
+    await _mirror(world, last)
+    return last.size
 
 
 async def mirror_head(world: World, tenant: str) -> None:
@@ -57,8 +65,18 @@ async def _mirror(world: World, head: LogHead) -> None:
 
 
 async def sign_receipts(world: World, tenant: str) -> int:
-    """Sign the receipts whose outcomes are committed, in one batch; returns how many."""
-    waiting = await world.storage.view(tenant, lambda tx: tx.receipts.unsigned(256))
+    """Sign the receipts whose outcomes are committed, slice by slice; returns how many."""
+    signed = 0
+    for _ in range(SLICES_MAX):
+        count = await _sign_some(world, tenant)
+        signed += count
+        if count < RECEIPTS_AT_ONCE:
+            break
+    return signed
+
+
+async def _sign_some(world: World, tenant: str) -> int:
+    waiting = await world.storage.view(tenant, lambda tx: tx.receipts.unsigned(RECEIPTS_AT_ONCE))
     if not waiting:
         return 0
     signatures = world.signer.sign_many("receipt", [pae(PAYLOAD_TYPE, receipt.statement) for receipt in waiting])
