@@ -114,6 +114,8 @@ class SqlActions:
         return VOTES.all(self._connection, _VOTES, tenant=self._tenant, action=action_id)
 
     def add_vote(self, vote: Vote) -> None:
+        if vote.tenant != self._tenant:
+            raise AssertionError("a transaction is opened for one tenant and cannot name another")
         VOTES.insert(self._connection, vote)
 
     def count_states(self) -> dict[str, int]:
@@ -226,7 +228,8 @@ class SqlLeases:
         self._connection, self._tenant = connection, tenant
 
     def take(self, lease: Lease) -> None:
-        self.drop(lease.action_id)
+        if lease.fence > 1:  # before the first claim there is none to drop
+            self.drop(lease.action_id)
         given = {"action_id": lease.action_id, "fence": lease.fence, "node": lease.node, "until": lease.until}
         self._connection.run(_L_TAKE, given | {"tenant": self._tenant})
 

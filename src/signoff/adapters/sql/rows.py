@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Table, insert, select, update
@@ -24,6 +25,7 @@ class Noun(Generic[N]):
         self.names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
         hints = typing.get_type_hints(kind)
         self._readers = [(i, reader) for i, name in enumerate(self.names) if (reader := _reader(hints[name]))]
+        self._values = attrgetter(*self.names)
         self._insert = Statement(insert(table).values({name: param(name) for name in self.names}))
         self._updates: dict[tuple[str, ...], Statement] = {}
         self._key = [column.name for column in table.primary_key]
@@ -62,7 +64,10 @@ class Noun(Generic[N]):
         return [self.read(row) for row in connection.run(statement, given)]
 
     def insert(self, connection: Connection, noun: N) -> None:
-        connection.execute(self._insert.text, [_column(getattr(noun, name)) for name in self.names])
+        values = list(self._values(noun))
+        for index, _ in self._readers:  # all others are integers, texts and nothing, which the driver takes as they are
+            values[index] = _column(values[index])
+        connection.execute(self._insert.text, values)
 
     def update(self, connection: Connection, noun: N, changes: Mapping[str, Any]) -> bool:
         """Change columns of the row that `noun` was read from; False if it moved meanwhile (another `seq`)."""

@@ -34,6 +34,7 @@ from signoff.core.authority.contract import Effect, ToolContract, ToolDescriptio
 from signoff.core.authority.policy import Decision, Verdict, completed, decide, is_stricter
 from signoff.core.errors import SignoffError
 from signoff.core.run import Run, RunState
+from signoff.core.values import changed
 from signoff.ports.storage import Lease, SealedPayload, Transaction
 
 log = logging.getLogger("signoff.execute")
@@ -140,7 +141,7 @@ def claimed(world: World, tx: Transaction, action: Action) -> Action:
         original = found(tx.actions.get(action.reverses), action.reverses)
         if original.state is not State.REVERSING:
             record.move(tx, original, "action.reversing", state=State.REVERSING, reversed_by=action.action_id)
-    return replace(action, state=State.DISPATCHING, fence=fence, claimed_at=tx.now)
+    return changed(action, state=State.DISPATCHING, fence=fence, claimed_at=tx.now)
 
 
 async def dispatch(world: World, action: Action, case: Case | None = None) -> Action:

@@ -25,6 +25,7 @@ from signoff.core.errors import Conflict, NotFound
 from signoff.core.principal import Caller
 from signoff.core.proposal import Proposal
 from signoff.core.run import Run
+from signoff.core.values import changed
 from signoff.ledger.canonical import canonical
 from signoff.ports.storage import SealedPayload, Transaction
 
@@ -211,7 +212,7 @@ def decided(
     is_final = decision.verdict in (Verdict.DENY, Verdict.SUGGEST)
     asks = decision.verdict is Verdict.ASK
     denial = decision.denial
-    row = replace(
+    row = changed(
         action,
         state=state,
         verdict=str(decision.verdict),
@@ -229,7 +230,7 @@ def decided(
         receipt_id=None if is_final or action.effect == "read" else minted.receipt,
     )
     if not is_final and (asks or action.effect != "read"):
-        row = replace(row, digest=approval.digest(row, run))
+        row = changed(row, digest=approval.digest(row, run))
     return row, payloads
 
 
