@@ -67,12 +67,13 @@ KINDS: dict[type, str] = {
 
 
 class SetClock:
-    """Time stands still until it is set."""
+    """Time stands still until it is set, or goes on by `step` microseconds whenever somebody looks."""
 
     def __init__(self, us: int = START) -> None:
-        self.us = us
+        self.us, self.step = us, 0
 
     def now(self) -> int:
+        self.us += self.step
         return self.us
 
     def monotonic(self) -> float:
@@ -154,6 +155,7 @@ class World:
     run_id: str = ""
     failing: Callable[[str], None] | None = None  # called in the writer thread with `<edge>:before|after`
     edges: list[str] = field(default_factory=list)
+    runs_twice: bool = True
 
     # --- the play ------------------------------------------------------------------------------------------------
 
@@ -343,7 +345,7 @@ class World:
 
         return app.World(
             storage=SqliteStorage(
-                self.folder / "signoff.db", self.clock, is_durable=False, runs_twice=True, failpoint=passed
+                self.folder / "signoff.db", self.clock, is_durable=False, runs_twice=self.runs_twice, failpoint=passed
             ),
             clock=self.clock,
             chance=self.chance,
@@ -412,11 +414,34 @@ class World:
             assert len(receipts) == sum(1 for _ in tx.receipts.all())
             return receipts
 
+        await self._check_what_is_remembered()
         for action_id, bundle in await self.node.storage.view(TENANT, look):
             verdict = verify_receipt(bundle, keys)
             assert verdict.outcome is Outcome.INCLUDED, (action_id, verdict)
             assert verdict.statement is not None
             assert verdict.statement["predicate"]["action"] == action_id
+
+    async def _check_what_is_remembered(self) -> None:
+        """Whatever the writer remembers is what the database holds."""
+
+        def told(tx: Transaction) -> list[object]:
+            known = rows(tx, Action)
+            by_id = {action.action_id: action for action in known}
+            assert all(tx.actions.get(action.action_id) == action for action in known)
+            of_runs = [
+                (run.run_id, tx.actions.tally(run.run_id, tag, besides), tx.actions.by_content(run.run_id, tag))
+                for run in rows(tx, Run)
+                for tag in sorted({action.content_tag for action in known if action.run_id == run.run_id})[:50]
+                for besides in ("", min(by_id))
+            ]
+            people_ = [(tx.authority.person(one.person_id), one) for one in rows(tx, Person)]
+            agents = [(tx.authority.agent(one.agent_id), one) for one in rows(tx, Agent)]
+            assert all(known == stored for known, stored in [*people_, *agents])
+            return [tx.now and of_runs, tx.authority.halts_in_force(), tx.authority.pages_mark()]
+
+        step, self.clock.step = self.clock.step, 0
+        assert await self.node.storage.transact(TENANT, told) == await self.node.storage.view(TENANT, told)
+        self.clock.step = step
 
     def _check_target(self, actions: list[Action]) -> None:
         """No write without an action that was claimed for it, none twice, none for what is known not to be done."""
@@ -487,10 +512,12 @@ async def _held(until: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def new_world(folder: Path, *, seed: int = 7, text: str | None = None) -> AsyncIterator[World]:
+async def new_world(
+    folder: Path, *, seed: int = 7, text: str | None = None, runs_twice: bool = True
+) -> AsyncIterator[World]:
     """Open an installation with its people, one agent, the target's contract, and a run under `envelope()`."""
     clock, chance, target = SetClock(), SeededChance(seed), Target()
-    world = World(folder, clock, chance, target, None)  # type: ignore[arg-type]
+    world = World(folder, clock, chance, target, None, runs_twice=runs_twice)  # type: ignore[arg-type]
     world.node = world._open()
     try:
         first = await open_tenant(world.node, TENANT)

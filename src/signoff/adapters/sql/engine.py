@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from signoff.adapters.sql.tables import SCHEMA_VERSION, WIDE, metadata
-from signoff.core.errors import Accident, Unavailable
+from signoff.core.errors import Accident, Corrupt, Unavailable
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 WAL_PAGES_MAX = 2000
@@ -96,10 +96,31 @@ class Connection:
 EngineError = sqlite3.Error  # what undoes a whole batch, as opposed to one body's own error
 
 
+_OWN_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+
+
 def is_engine_error(error: BaseException) -> bool:
-    """Tell whether the engine itself failed, so that no savepoint of the batch can be trusted."""
-    return isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.IntegrityError
+    """Tell whether the engine itself failed, so that no savepoint of the batch can be trusted.
+
+    A row that is there already, or a value that no column takes, is the doing of the body that wrote it.
+    """
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _OWN_ERRORS)
+
+
+def engine_failed(error: BaseException) -> Unavailable | Corrupt:
+    """Return what callers are told of an error of the engine: to come back later, or that the file itself is broken."""
+    if isinstance(error, sqlite3.OperationalError | sqlite3.InternalError):
+        return Unavailable(
+            what="The database cannot take this now; nothing was lost or half done.",
+            why=f"The engine says: {error}.",
+            fix="Send the same request again with the same idempotency key in a few seconds.",
+            code="storage.unavailable",
+            retry_after_s=2,
+        )
+    return Corrupt(
+        what="The database cannot be read.",
+        why=f"The engine says: {error}.",
+        fix="Stop, keep the files as they are, and run `signoff ledger verify`.",
     )
 
 
@@ -146,6 +167,13 @@ def _create_or_check(path: Path) -> None:
             )
         if found == 0:
             connection.begin(to_write=True)
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                raise Accident(
+                    what=f"The database {path.name} is not Signoff's.",
+                    why="It holds tables, and not the mark that Signoff leaves in its own.",
+                    fix="Give Signoff a database of its own, or move this file away.",
+                    code="database.not_ours",
+                )
             for text in schema().values():
                 connection.execute(text)
             _tell_planner(connection)

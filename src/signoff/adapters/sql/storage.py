@@ -6,6 +6,7 @@ by one, at most three times. A body touches nothing but its transaction, so that
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections import deque
@@ -17,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from signoff.adapters.sql.action import SqlActions, SqlLeases, SqlReceipts, SqlRuns
 from signoff.adapters.sql.authority import SqlAuthority
-from signoff.adapters.sql.engine import Connection, create_or_check, is_engine_error
+from signoff.adapters.sql.engine import Connection, EngineError, create_or_check, engine_failed, is_engine_error
 from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.ledger import SqlLedger, SqlPayloads
 from signoff.adapters.sql.nouns import NOUNS
@@ -29,6 +30,7 @@ from signoff.ports.clock import Clock
 from signoff.ports.storage import Storage, Transaction
 
 T = TypeVar("T")
+log = logging.getLogger("signoff.storage")
 BATCH_MAX = 64
 QUEUE_MAX = 4096
 TRIES_MAX = 3
@@ -58,6 +60,8 @@ class SqlTransaction:
 
     def update(self, row: Any, changes: Mapping[str, Any]) -> None:
         noun = NOUNS[type(row)]
+        if "tenant" in changes:
+            raise AssertionError("a row never changes its tenant")
         if not noun.update(self._connection, self._own(row), changes):
             raise Conflict(
                 what="Somebody else was faster.",
@@ -141,6 +145,9 @@ class SqliteStorage(Storage):
         self._read_connections: list[Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="signoff-reader")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="signoff-commit")
+        self._sweeper = Connection(str(path), is_durable=is_durable)
+        self._sweeping: asyncio.Future[None] | None = None
+        self._sweep = ThreadPoolExecutor(1, thread_name_prefix="signoff-checkpoint")
 
     async def transact(self, tenant: str, body: Callable[[Transaction], T], guards: Sequence[str] = ()) -> T:
         # One writer sees what is committed and nothing else, so that no guard row has to be locked here.
@@ -156,6 +163,8 @@ class SqliteStorage(Storage):
         return cast("T", await job.future)
 
     async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
+        if self._is_closing:
+            raise _busy("It is shutting down.")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._view, tenant, body)
 
     def freeze(self, why: Unavailable) -> None:
@@ -167,20 +176,27 @@ class SqliteStorage(Storage):
             await self._working
         self._readers.shutdown(wait=True)
         self._disk.shutdown(wait=True)
+        self._sweep.shutdown(wait=True)
         for connection in self._read_connections:
             connection.close()
+        self._sweeper.close()
         self._writer.close()
 
     def _view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = Connection(str(self._path), read_only=True)
-            self._read_connections.append(connection)
-        connection.begin(to_write=False)
         try:
-            return body(cast("Transaction", SqlTransaction(connection, Known(), tenant, self._clock.now())))
-        finally:
-            connection.rollback()
+            connection = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = Connection(str(self._path), read_only=True)
+                self._read_connections.append(connection)
+            connection.begin(to_write=False)
+            try:
+                return body(cast("Transaction", SqlTransaction(connection, Known(), tenant, self._clock.now())))
+            finally:
+                connection.rollback()
+        except EngineError as error:
+            if not is_engine_error(error):
+                raise
+            raise engine_failed(error) from error
 
     # --- the writer ------------------------------------------------------------------------------------------------
 
@@ -193,10 +209,31 @@ class SqliteStorage(Storage):
                 job.answer()
             self._commits += 1
             if self._commits % CHECKPOINT_EVERY == 0:
-                await self._beside(self._writer.keep_log_small)
+                await self._tidy()
             else:
                 await asyncio.sleep(0)  # who was just answered may ask again, and joins the next batch
         self._working = None
+
+    async def _tidy(self) -> None:
+        try:
+            await self._beside(self._writer.keep_log_small)
+        except EngineError as error:
+            # Everything is committed, and the log only grows: a full disk here stops nobody, and is tried again.
+            log.warning("the write-ahead log could not be tidied: %s", error)
+
+    async def _keep_log_small(self) -> None:
+        """Move the write-ahead log into the database: most of it while batches go on, the rest between two of them.
+
+        Only what nobody adds to can be moved to its end, and the log begins anew only from there. Moving all of it
+        between two batches would hold up everyone for tens of milliseconds.
+        """
+        if self._sweeping is None:
+            if self._commits % CHECKPOINT_EVERY == 0:
+                loop = asyncio.get_running_loop()
+                self._sweeping = loop.run_in_executor(self._sweep, self._sweeper.keep_log_small)
+        elif self._sweeping.done():
+            self._sweeping = None
+            await self._beside(self._writer.keep_log_small)
 
     async def _run(self, batch: list[_Job]) -> None:
         try:
@@ -218,7 +255,7 @@ class SqliteStorage(Storage):
         assert cause is not None
         job.result, job.error = None, cause
         if is_engine_error(cause):
-            job.error = _busy(f"The engine says: {cause}.")
+            job.error = engine_failed(cause)
             job.error.__cause__ = cause
         return None
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows for tests of the storage: as small as they may be, and marked with whose they are."""
+
+from typing import Any
+
+from signoff.core.action.approval import Vote
+from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.halt import Halt, Scope
+from signoff.core.authority.publication import Publication
+from signoff.core.principal import Agent, ApiKey, Person
+from signoff.core.run import Run, RunState
+from signoff.ports.storage import Lease, LogHead, Receipt, SealedPayload, Transaction
+from signoff.ports.vault import WrappedKey
+
+
+def run(tenant: str = "a", run_id: str = "run_1", **changed: Any) -> Run:
+    given: dict[str, Any] = {
+        "tenant": tenant, "run_id": run_id, "seq": 1, "head": "h", "state": RunState.OPEN, "workflow": f"{tenant}!",
+        "envelope": f"{tenant}!", "environment": f"{tenant}!", "agent_id": "agt_1", "principal_id": "prs_1",
+        "started_by": "agt_1", "started_at": 1, "payload_key": "key_1", "task": f"{tenant}!",
+    }  # fmt: skip
+    return Run(**given | changed)
+
+
+def action(tenant: str = "a", action_id: str = "act_1", **changed: Any) -> Action:
+    given: dict[str, Any] = {
+        "tenant": tenant, "action_id": action_id, "seq": 1, "head": f"{tenant}!", "run_id": "run_1",
+        "state": State.PENDING_APPROVAL, "tool": f"{tenant}!", "effect": "write", "risk": "C", "contract": f"{tenant}!",
+        "by": "agt_1", "key": f"{tenant}!", "proposed_at": 1, "content_tag": "tag", "args_proposed": f"{tenant}!",
+        "args_effective": f"{tenant}!",
+    }  # fmt: skip
+    return Action(**given | changed)
+
+
+def vote(tenant: str = "a", person_id: str = "prs_1", **changed: Any) -> Vote:
+    given: dict[str, Any] = {
+        "tenant": tenant, "action_id": "act_1", "person_id": person_id, "digest": "d", "decision": "approve",
+        "role": f"{tenant}!", "at": 1,
+    }  # fmt: skip
+    return Vote(**given | changed)
+
+
+def fill(tx: Transaction) -> None:
+    """Write one row into every table, under the same ids in every tenant and with marked content."""
+    mine = f"{tx.tenant}!"
+    tx.insert(run(tx.tenant, request_key="req"))
+    tx.insert(
+        action(
+            tx.tenant,
+            request_key="req",
+            approval_id="apr_1",
+            resource="res",
+            expires_at=5,
+            waiting_since=1,
+            reserved_usd_micros=len(tx.tenant) * 7 if tx.tenant == "a" else 11,
+        )
+    )
+    tx.insert(action(tx.tenant, "act_2", state=State.IN_DOUBT, resource="res", look_at=5, fence=1))
+    tx.actions.add_vote(vote(tx.tenant))
+    tx.insert(Person(tx.tenant, "prs_1", 1, mine, (mine,), mine, "key_1"))
+    tx.insert(Agent(tx.tenant, "agt_1", 1, mine, "name", "prs_1"))
+    tx.insert(ApiKey(tx.tenant, "key_1", 1, mine, "prs_1", mine))
+    tx.insert(Halt(tx.tenant, "hlt_1", 1, mine, Scope.TENANT, "", False, "prs_1", 1, mine, "key_1", request_key="req"))
+    tx.insert(Publication(tx.tenant, "env_1", 1, mine, "envelope", "name", "1", "digest", "prs_1", 1, mine))
+    tx.insert(
+        Publication(tx.tenant, "env_0", 2, mine, "envelope", "name", "0", f"sha256:{mine}", "prs_1", 1, mine, True)
+    )
+    tx.ledger.append("stream", 1, 7 if tx.tenant == "a" else 8, mine.encode())
+    tx.ledger.append("stream", 2, 7 if tx.tenant == "a" else 8, mine.encode())
+    tx.ledger.append("stream", 3, 7 if tx.tenant == "a" else 8, mine.encode())
+    tx.ledger.integrate([("stream", 1, 0), ("stream", 2, 1)])
+    tx.ledger.add_nodes([(0, 0, mine.encode()), (0, 1, mine.encode()), (0, 5, mine.encode())])
+    tx.ledger.publish(LogHead("origin", 1, mine))
+    tx.receipts.add(Receipt(tx.tenant, "rcp_1", "act_1", mine, mine.encode()))
+    tx.payloads.add(SealedPayload("owner", "name", "key_1", mine.encode(), mine))
+    tx.payloads.add_key(WrappedKey("key_1", mine, mine.encode()))
+    tx.leases.take(Lease("act_2", 1, f"nod_{mine}", 5))
