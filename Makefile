@@ -37,11 +37,27 @@ demo: $(READY) ## the main job before your eyes: five invoices, one agent, your 
 serve: $(READY) ## a server on http://127.0.0.1:8470 with its data in var/signoff
 	$(BIN)/signoff serve --data $(DATA) --port $(PORT)
 
-test: $(READY) ## every promise, on this machine, in under 15 minutes
+test: $(READY) browser ## every promise, on this machine, in under 15 minutes
 	$(BIN)/ruff check --quiet src tests benchmarks
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+browser: ## a browser for the tests of the pages: Debian's chromium, where none is there
+	@if command -v chromium || command -v google-chrome; then exit 0; fi > /dev/null
+	if [ "$$(id -u)" = 0 ]; then as=; elif command -v sudo > /dev/null; then as=sudo; else as=none; fi
+	if [ "$$as" = none ] || ! command -v apt-get > /dev/null; then
+	  echo "The tests of the pages need a browser, and none is on PATH."
+	  echo "Install chromium or google-chrome with this system's own packages, then run make again."
+	  exit 1
+	fi >&2
+	echo "Installing chromium for the tests of the pages ..."
+	$$as apt-get -qq update
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium > /dev/null
+	if ! command -v chromium > /dev/null; then
+	  echo "apt-get put no chromium on PATH; install chromium or google-chrome by hand, then run make again." >&2
+	  exit 1
+	fi
 
 check: $(READY) ## what a reviewer would run: format, lint, types, import contract, tests
 	$(BIN)/ruff format --check src tests benchmarks
@@ -62,4 +78,4 @@ lock: | $(UV) ## resolve the dependencies anew
 clean: ## remove what was installed and built; data in var/ stays
 	rm -rf .venv .tools build dist
 
-.PHONY: help install demo serve test check faults bench docs lock clean
+.PHONY: help install demo serve test browser check faults bench docs lock clean
