@@ -60,5 +60,6 @@ def test_the_key_field_is_hidden_never_filled_in_and_posted() -> None:
 
 
 def test_an_error_says_what_why_and_how_to_mend_it() -> None:
+    assert "<code>signoff runs</code>" in render.problem(404, "No.", "`", "List them with `signoff runs`.")
     said = Reader(render.problem(404, "No such action.", "It is not of this tenant.", "Check the id.")).text
     assert all(part in said for part in ("404", "No such action.", "It is not of this tenant.", "Check the id."))

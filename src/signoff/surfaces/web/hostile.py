@@ -101,6 +101,15 @@ def shown(value: Any) -> Markup:
     return details(Markup("{}{}{}").format(text(head), gap(len(whole) - len(head) - len(tail)), text(tail)), whole)
 
 
+def prose(value: str) -> Markup:
+    """Return a message with what stands between backticks set as code, as messages of ours are written."""
+    parts = value.split("`")
+    if len(parts) % 2 == 0 or len(value) > CLIP:
+        return shown(value)
+    said = (Markup("<code>{}</code>").format(text(part)) if at % 2 else text(part) for at, part in enumerate(parts))
+    return Markup('<bdi class="val">{}</bdi>').format(Markup().join(said))
+
+
 def _thousands(written: str) -> Markup:
     """Set the thousands of a long integer apart by elements, not characters: what is copied stays the number."""
     digits = written.lstrip("-")

@@ -68,6 +68,7 @@ def _environment() -> Environment:
     made.filters.update(
         text=hostile.text,
         shown=hostile.shown,
+        prose=hostile.prose,
         clip=hostile.clip,
         when=figures.when,
         digest=figures.digest,
