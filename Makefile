@@ -38,10 +38,10 @@ serve: $(READY) ## a server on http://127.0.0.1:8470 with its data in var/signof
 	$(BIN)/signoff serve --data $(DATA) --port $(PORT)
 
 test: $(READY) browser ## every promise, on this machine, in under 15 minutes
-	$(BIN)/ruff check --quiet src tests benchmarks
+	$(BIN)/ruff check --quiet src tests benchmarks docs
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: ## a browser for the tests of the pages: Debian's chromium, where none is there
 	@if command -v chromium || command -v google-chrome; then exit 0; fi > /dev/null
@@ -60,7 +60,7 @@ browser: ## a browser for the tests of the pages: Debian's chromium, where none 
 	fi
 
 check: $(READY) ## what a reviewer would run: format, lint, types, import contract, tests
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(MAKE) test
 
 faults: $(READY) ## kill the process at every edge and at random moments: ROUNDS=200 SEED=0 DATABASE=sqlite

@@ -46,7 +46,7 @@ class DirectoryLock:
             raise Conflict(
                 what=f"The data in {data} is in use.",
                 why="Another Signoff process serves it; two would not see each other's work.",
-                fix="Leave out --data and give --url, so that the running server does it; or stop that server first.",
+                fix="Leave out --data and give --url: the running server does it over HTTP. Or stop that server first.",
                 code="data.in_use",
             ) from error
 

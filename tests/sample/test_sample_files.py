@@ -94,7 +94,6 @@ def test_misuse_is_told_in_a_sentence_without_a_traceback(
     assert not (tmp_path / "none.db").exists()
 
 
-
 def test_the_contract_pins_every_tool_as_it_is_now() -> None:
     """A changed schema or description needs a new pin, looked at by a person, in the same change."""
     contract, _ = load_contract(CONTRACT.read_bytes(), "contract.yaml")

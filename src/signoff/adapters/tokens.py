@@ -10,9 +10,6 @@ A token is a JWT of type `at+jwt` (RFC 9068) signed with Ed25519 (RFC 8037, unde
 `sub` is who acts, the agent. `act` (RFC 8693, section 4.1) would name somebody who acts in the place of `sub`, of
 whom there is none; on whose authority the agent acts stands in `owner`. Both objects have exactly these members: a
 member that this version does not know could be a restriction, and to skip it would widen the token.
-
-An API key's text is `sgk_<32 hex digits>_<43 characters>`: the id by which its row is found, then 32 random bytes
-in base64url. Stored is the SHA-256 of the text; so much chance needs no slow hash. `sgk_` is for secret scanners.
 """
 
 import base64
@@ -40,7 +37,6 @@ _YEAR_10000_S: Final = 253_402_300_800
 _NUMBERS: Final = {"iat": _YEAR_10000_S, "exp": _YEAR_10000_S, "epoch": 2**53}  # ends excluded
 _CLAIMS: Final = frozenset((*_TEXTS, *_NUMBERS))
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-_API_KEY = re.compile(r"sgk_([0-9a-f]{32})_([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])", re.ASCII)
 
 
 class TokenKey(Protocol):

@@ -7,7 +7,7 @@ from signoff.app.authority.people import create_person
 from signoff.app.integrate import integrate, mirror_head
 from signoff.app.payloads import Seal
 from signoff.app.world import World
-from signoff.core.errors import Unavailable
+from signoff.core.errors import Corrupt, Unavailable
 from signoff.core.principal import Person
 from signoff.ports.storage import Transaction
 from signoff.ports.vault import WrappedKey
@@ -32,6 +32,12 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
 
     def tags(tx: Transaction) -> Seal:
         if tx.payloads.key(TAGS) is None:
+            if tx.ledger.last_at():
+                raise Corrupt(
+                    what="The key of the digests by which equal contents are found is gone.",
+                    why="The log has entries, so this database had one; without it two writers could share a resource.",
+                    fix="Put the newest database that verifies back: `signoff ledger verify` tells.",
+                )
             tx.payloads.add_key(tag_key)
         return world.keyring.seal(tx, TAGS)
 

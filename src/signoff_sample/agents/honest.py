@@ -23,6 +23,7 @@ from signoff_sdk import Action, Client, Run, SignoffError
 
 KEY_VARIABLE = "SIGNOFF_AGENT_KEY"
 DONE, NOT_DONE, MISUSE = 0, 1, 2
+READ_WITHIN_S = 30.0
 TRIES = 2  # of a step that ended without effect for a passing reason; the envelope allows 8 calls
 PASSING = frozenset({"answer_lost", "not_sent", "tool_unavailable", "drift", "proved_absent"})
 AGAIN_AFTER_S = 1.0
@@ -197,7 +198,7 @@ class _Task:
                 args,
                 rationale=why,
                 again=attempt > 1,
-                wait=None if self.deadline == float("inf") else max(0.0, self.deadline - time.monotonic()),
+                wait=self._wait(tool),
                 idempotency_key=key_of(self.workflow, self.text, f"{tool}.{attempt}"),
             )
             self.say(
@@ -208,6 +209,13 @@ class _Task:
             if attempt < TRIES:
                 time.sleep(AGAIN_AFTER_S)
         return action
+
+    def _wait(self, tool: str) -> float | None:
+        """Return for how long to wait: people have their time with the write, a read comes back by itself."""
+        if self.deadline == float("inf"):
+            return None
+        left = max(0.0, self.deadline - time.monotonic())
+        return left if tool == "create_journal_entry" else max(left, READ_WITHIN_S)
 
     def ended(self, action: Action, what: str) -> Ending:
         if not action.is_concluded:

@@ -47,7 +47,7 @@ _LINES = Statement(
 )
 _COUNT = Statement(select(_a.state, func.count()).where(_a.tenant == param("tenant")).group_by(_a.state))
 _v = t.votes.c
-_VOTES = VOTES.query(_v.action_id == param("action"), order=_v.at)
+_VOTES = VOTES.query(_v.action_id == param("action"), order=(_v.at, _v.person_id))
 _RUN = RUNS.query(t.runs.c.run_id == param("id"))
 _RUN_BY_REQUEST = RUNS.query(t.runs.c.request_key == param("key"))
 _RUNS = RUNS.query(t.runs.c.run_id < param("before"), order=t.runs.c.run_id.desc(), most=True)

@@ -34,7 +34,7 @@ class Noun(Generic[N]):
         """Compile a select of this noun within a tenant (`:tenant`), and at most `:most` of them."""
         clause = select(self.table).where(self.table.c.tenant == param("tenant"), *where)
         if order is not None:
-            clause = clause.order_by(order)
+            clause = clause.order_by(*(order if isinstance(order, tuple) else (order,)))
         if most:
             clause = clause.limit(param("most"))
         return Statement(clause)

@@ -129,12 +129,6 @@ leases = Table(
     Column("node", Text, nullable=False),
     Column("until", INTEGER, nullable=False),
 )
-installation = Table(
-    "installation",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-)
 
 # A row past a quarter of a page would leave its key's tree for a page of its own, and be half empty there: these tables
 # keep their rows in the order of arrival instead, with the key as an index beside them.

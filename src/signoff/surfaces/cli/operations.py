@@ -28,7 +28,7 @@ def serve(
     ),
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8470,
-    mirror: Annotated[Path | None, typer.Option(help="Keep checkpoints here too, best on another disk.")] = None,
+    mirror: Annotated[Path | None, typer.Option(help="Keep checkpoints here, not in DATA; best another disk.")] = None,
     contract: Annotated[list[Path] | None, typer.Option(help="Publish this contract on start, as the admin.")] = None,
     envelope: Annotated[list[Path] | None, typer.Option(help="Publish this envelope on start, as the admin.")] = None,
     installation: Annotated[str | None, typer.Option(help="The name its keys and logs carry.")] = None,

@@ -119,7 +119,7 @@ def _ask(console: Console, yours: Client, action_id: str) -> None:
     action = yours.action(action_id)
     telling.artifact(console, action.document)
     console.print(
-        f"[bold]Approve this write?[/] y = yes, n = no; [dim]Enter, or {YOURS_S:.0f} s, and the sample people decide[/] "
+        f"[bold]Approve this write?[/] y = yes, n = no; [dim]Enter or {YOURS_S:.0f} s: the sample people decide[/] "
     )
     word = _word(YOURS_S)
     try:
