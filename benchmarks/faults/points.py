@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a node is killed: both sides of every edge it can reach, of every other kind of commit, and around the send."""
+
+from dataclasses import dataclass
+
+from benchmarks.faults.cases import CASES
+
+from signoff.core.action.lifecycle import State, edges
+
+SIDES = ("before", "after")
+BEGINNINGS = (State.PROPOSED, State.DENIED, State.SUGGESTED, State.PENDING_APPROVAL, State.DISPATCHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A named failpoint, and the case in which it is reached."""
+
+    name: str
+    case: str
+
+
+def all_edges() -> list[str]:
+    """Return every edge of the state table, and the states in which an action can begin."""
+    return [f"new->{state}" for state in BEGINNINGS] + [f"{before}->{after}" for before, after in edges()]
+
+
+def unreachable() -> dict[str, str]:
+    """Return each edge that this version cannot reach, with the reason; any other one must have a case."""
+    why = "this version refuses `holds` in an envelope, so that nothing is ever held"
+    return {edge: why for edge in all_edges() if State.HELD in edge.split("->")}
+
+
+def edge_points() -> list[Point]:
+    """Return both sides of each edge that can be reached.
+
+    Raises:
+        LookupError: an edge has neither a case nor a reason.
+    """
+    by_edge = {edge: name for name, case in CASES.items() for edge in case.edges}
+    wanted = [edge for edge in all_edges() if edge not in unreachable()]
+    if missing := set(wanted) ^ set(by_edge):
+        raise LookupError(f"edges without a case, or cases of edges that are not there: {', '.join(sorted(missing))}")
+    return [Point(f"{edge}:{side}", by_edge[edge]) for edge in wanted for side in SIDES]
+
+
+# Commits that move no action along its table, by the use case that makes them; `worker.py` names them.
+_COMMITS = {
+    "begin_run": "read",
+    "complete_run": "read",
+    "edit": "edit",
+    "engage": "halt",
+    "lift": "halt",
+    "withdraw": "withdraw",
+    "look_later": "look-up-fails",
+    "send_again": "sent-again",
+    "sign_receipts": "note",
+    "integrate": "post",
+}
+_CALLS = (  # around the call itself, and around the copy of a checkpoint outside the database
+    Point("send:before", "post"),
+    Point("send:before", "pay"),
+    Point("send:written", "time-out"),
+    Point("send:written", "pay"),
+    Point("send:answered", "post"),
+    Point("send:answered", "undo"),
+    Point("mirror:before", "note"),
+    Point("mirror:after", "note"),
+)
+
+
+def other_points() -> list[Point]:
+    """Return the points between the edges."""
+    commits = [Point(f"tx.{name}:{side}", case) for name, case in _COMMITS.items() for side in SIDES]
+    return commits + list(_CALLS)
