@@ -62,8 +62,8 @@ def read_scope(text: str) -> tuple[Scope, str]:
     Raises:
         Malformed: it is none of these.
     """
-    kind, _, target = text.partition(":")
-    if kind in tuple(Scope) and bool(target) == (kind != Scope.TENANT):
+    kind, colon, target = text.partition(":")
+    if kind in tuple(Scope) and bool(colon) == bool(target) == (kind != Scope.TENANT):
         return Scope(kind), target
     raise Malformed(
         what=f"{text[:60]!r} is no scope of a halt.",
