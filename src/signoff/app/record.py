@@ -7,6 +7,7 @@ A row is the fold of its stream's entries: the first sets every field that has a
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 from signoff.core.action.approval import Vote
@@ -34,8 +35,8 @@ NOT_FOLDED = frozenset({"tenant", "seq", "head", "text"})
 
 def begin(tx: Transaction, row: R, type_: str, payloads: Sequence[SealedPayload] = ()) -> R:
     """Insert `row` with the first entry of its stream; returns it with `seq` and `head` set."""
-    values = {name: _plain(getattr(row, name)) for name in _FOLDED[type(row)]}
-    values = {name: value for name, value in values.items() if value is not None}
+    names, read = _FOLDED[type(row)]
+    values = {name: _plain(value) for name, value in zip(names, read(row), strict=True) if value is not None}
     row = _append(tx, row, type_, values, _rows(payloads, (), values), {})
     tx.insert(row)
     _keep(tx, payloads)
@@ -123,4 +124,4 @@ def folded_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name not in NOT_FOLDED)
 
 
-_FOLDED = {kind: folded_names(kind) for kind in IDS}
+_FOLDED = {kind: (folded_names(kind), attrgetter(*folded_names(kind))) for kind in IDS}

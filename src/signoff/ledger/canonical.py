@@ -138,7 +138,9 @@ def _is_plain(value: Any, depth: int) -> bool:
         return False
     for item in value:  # a loop: `all` over a generator would cost a third more
         kind = type(item)
-        if kind not in LEAVES and not is_leaf(kind) and not _is_plain(item, depth + 1):  # type: ignore[arg-type]
+        if kind in LEAVES or (kind is list and LEAVES.issuperset(map(type, item))):  # a row of texts costs no call
+            continue
+        if not is_leaf(kind) and not _is_plain(item, depth + 1):  # type: ignore[arg-type]
             return False
     return True
 
