@@ -78,6 +78,10 @@ class Connection:
         """Return a number that is another one once any other connection has committed; asked within a transaction."""
         return int(self.execute("PRAGMA data_version").fetchone()[0])
 
+    def changes(self) -> int:
+        """Return how many rows this connection has written so far."""
+        return self._db.total_changes
+
     def commit(self) -> None:
         self.execute("COMMIT")
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group commit: bodies queue, run in turn with a savepoint each, are committed once, and only then wake their callers.
+"""Group commit: bodies queue, run in turn, are committed once, and only then wake their callers.
 
-An error of a body undoes that body alone. An error of the engine undoes the whole batch; its bodies then run again one
-by one, at most three times. A body touches nothing but its transaction, so that running it again is harmless.
+An error of a body undoes that body alone: where it had written, the batch runs again with a savepoint for each. An
+error of the engine undoes the whole batch; its bodies then run again one by one, at most three times. A body touches
+nothing but its transaction, so that running it again is harmless.
 """
 
 import asyncio
@@ -108,6 +109,10 @@ class _Job:
             self.future.set_result(self.result)
 
 
+class _HalfDone(Exception):
+    """A body failed after it had written something."""
+
+
 class SqliteStorage(Storage):
     """The embedded database: one writer, a few readers.
 
@@ -208,36 +213,38 @@ class SqliteStorage(Storage):
             for job in batch:
                 job.answer()
             self._commits += 1
-            if self._commits % CHECKPOINT_EVERY == 0:
-                await self._tidy()
-            else:
-                await asyncio.sleep(0)  # who was just answered may ask again, and joins the next batch
+            await self._tidy()
+            await asyncio.sleep(0)  # who was just answered may ask again, and joins the next batch
         self._working = None
 
     async def _tidy(self) -> None:
-        try:
-            await self._beside(self._writer.keep_log_small)
-        except EngineError as error:
-            # Everything is committed, and the log only grows: a full disk here stops nobody, and is tried again.
-            log.warning("the write-ahead log could not be tidied: %s", error)
-
-    async def _keep_log_small(self) -> None:
         """Move the write-ahead log into the database: most of it while batches go on, the rest between two of them.
 
-        Only what nobody adds to can be moved to its end, and the log begins anew only from there. Moving all of it
-        between two batches would hold up everyone for tens of milliseconds.
+        The log begins anew only once all of it is moved, and that nobody may add to meanwhile; moving it all between
+        two batches would hold everyone up for tens of milliseconds.
         """
         if self._sweeping is None:
             if self._commits % CHECKPOINT_EVERY == 0:
                 loop = asyncio.get_running_loop()
                 self._sweeping = loop.run_in_executor(self._sweep, self._sweeper.keep_log_small)
-        elif self._sweeping.done():
-            self._sweeping = None
+            return
+        if not self._sweeping.done():
+            return
+        try:
+            self._sweeping.result()
             await self._beside(self._writer.keep_log_small)
+        except EngineError as error:
+            # Everything is committed, and the log only grows: a full disk here stops nobody, and is tried again.
+            log.warning("the write-ahead log could not be tidied: %s", error)
+        finally:
+            self._sweeping = None
 
     async def _run(self, batch: list[_Job]) -> None:
         try:
-            await self._commit_together(batch)
+            try:
+                await self._commit_together(batch, has_savepoints=self._runs_twice)
+            except _HalfDone:
+                await self._commit_together(batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, every caller must get an answer
             if len(batch) == 1 and not is_engine_error(error):
                 batch[0].error = error
@@ -259,14 +266,14 @@ class SqliteStorage(Storage):
             job.error.__cause__ = cause
         return None
 
-    async def _commit_together(self, batch: list[_Job]) -> None:
-        connection = self._writer
+    async def _commit_together(self, batch: list[_Job], *, has_savepoints: bool = True) -> None:
+        connection, run_body = self._writer, self._run_body if has_savepoints else self._run_bare
         try:
             connection.begin(to_write=True)
             self._known.as_of(connection.version_of_others())
             now = self._clock.now()
             for job in batch:
-                self._run_body(job, now)
+                run_body(job, now)
             edges = [edge for job in batch if job.error is None for edge in job.edges]
             self._fail(edges, "before")
             if len(batch) == 1 and not self._queue:
@@ -278,6 +285,25 @@ class SqliteStorage(Storage):
             self._known.forget_all()
             raise
         self._fail(edges, "after")
+
+    def _run_bare(self, job: _Job, now: int) -> None:
+        """Run a body without a savepoint of its own: a savepoint costs as much as two statements, and is rarely used.
+
+        Raises:
+            _HalfDone: it failed and had written, so that the batch has to run again, with savepoints.
+        """
+        changes = self._writer.changes()
+        transaction = SqlTransaction(self._writer, self._known, job.tenant, now)
+        job.result = job.error = None
+        try:
+            job.result = job.body(cast("Transaction", transaction))
+        except Exception as error:
+            if is_engine_error(error):
+                raise
+            if self._writer.changes() != changes:
+                raise _HalfDone from error
+            job.error = error
+        job.edges = transaction.edges
 
     def _run_body(self, job: _Job, now: int) -> None:
         connection = self._writer
