@@ -45,7 +45,7 @@ def demo(
     """Run the main job before your eyes: invoices, one agent, your approval, receipts, an undo."""
     # The status: 0 when everything that must be zero is zero and every proof held, 1 when not.
     is_watched = shell.is_interactive and not headless
-    console = Console(stderr=shell.is_json, highlight=False, soft_wrap=not is_watched)
+    console = Console(stderr=shell.is_json, highlight=False, width=None if is_watched else 120)
     folder = data or Path(tempfile.mkdtemp(prefix="signoff-demo-"))
     documents = scenes.documents(invoices)
     telling.opening(console, folder, len(documents))
