@@ -34,7 +34,7 @@ def _tool(tool: str, required: Mapping[str, Any], result: Mapping[str, Any], **o
 DESCRIBED = {
     tool.name: tool
     for tool in (
-        _tool("book.create", {"shelf": TEXT, "amount": NUMBER, "key": TEXT}, {"entry_id": TEXT}, version=NUMBER),
+        _tool("book.create", {"shelf": TEXT, "amount": NUMBER, "key": TEXT, "version": NUMBER}, {"entry_id": TEXT}),
         _tool("book.note", {"text": TEXT, "key": TEXT}, {"entry_id": TEXT}),
         _tool("book.stamp", {"text": TEXT}, {"entry_id": TEXT}),
         _tool("book.register", {"name": TEXT}, {"entry_id": TEXT}),

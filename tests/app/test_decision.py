@@ -100,9 +100,10 @@ async def test_an_agent_acts_for_nobody_who_has_left(world: World) -> None:
 
 async def test_a_paused_run_takes_no_new_calls(world: World) -> None:
     await set_paused(world.node, world.cast.otto, world.run_id, True)
-    assert (await world.propose()).reason == "run_paused"
+    for amount in range(4):
+        assert (await world.propose(args={"shelf": "a", "amount": amount})).reason == "run_paused"
     assert (await set_paused(world.node, world.cast.otto, world.run_id, False)).state is RunState.OPEN
-    assert (await world.propose(again=True)).state is State.PENDING_APPROVAL
+    assert (await world.propose()).state is State.PENDING_APPROVAL
     await world.check_ledger()
 
 

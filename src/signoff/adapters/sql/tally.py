@@ -7,7 +7,7 @@ from typing import NamedTuple
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, CONCLUDED, Action, State
 from signoff.core.run import Tally
 
-NO_FAULT = ("halted", "tool_unavailable", "preview_unavailable", "target_unavailable")
+NO_FAULT = ("halted", "run_paused", "tool_unavailable", "preview_unavailable", "target_unavailable")
 
 
 class Line(NamedTuple):

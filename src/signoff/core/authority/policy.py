@@ -6,7 +6,7 @@ again at each claim; because each check can only add care, a later run can never
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -250,7 +250,7 @@ def pin(b: Bearing, _: Mapping[str, Any]) -> Check:
 def args(b: Bearing, args: Mapping[str, Any]) -> Check:
     """The arguments fit the pinned schema, with what Signoff itself puts in."""
     assert b.contract is not None and b.live is not None
-    if problems := argument_problems(b.live, completed(b.contract, args, key="0" * 32)):
+    if problems := argument_problems(_without_precondition(b.live, b.contract), completed(b.contract, args, "0" * 32)):
         return _deny("args", "args_invalid", "; ".join(problems[:5]))
     return _PASSED["args"]
 
@@ -408,6 +408,27 @@ def _checks(reversal: Reversal | None, *, again: bool) -> tuple[CheckFunction, .
     if reversal:
         return OWN_REVERSAL_CLAIM if again else OWN_REVERSAL
     return CLAIM if again else PROPOSAL
+
+
+_RELAXED: dict[int, tuple[Mapping[str, Any], ToolDescription]] = {}
+
+
+def _without_precondition(live: ToolDescription, contract: ToolContract) -> ToolDescription:
+    """Return a tool's description without the demand for the argument that only a preview can fill.
+
+    It is remembered by the schema's identity, for schemas are compiled by theirs.
+    """
+    required = live.input_schema.get("required", ())
+    if contract.precondition is None or contract.precondition.argument not in required:
+        return live
+    known = _RELAXED.get(id(live.input_schema))
+    if known is None or known[0] is not live.input_schema:
+        left = [name for name in required if name != contract.precondition.argument]
+        known = live.input_schema, replace(live, input_schema={**live.input_schema, "required": left})
+        if len(_RELAXED) >= 256:
+            _RELAXED.clear()
+        _RELAXED[id(live.input_schema)] = known
+    return known[1]
 
 
 def put_in(contract: ToolContract) -> tuple[str, ...]:
