@@ -14,6 +14,7 @@ DATA ?= var/signoff
 PORT ?= 8470
 DATABASE ?= sqlite
 ROUNDS ?= 200
+PROVE_ROUNDS ?= 1000
 SEED ?= 0
 
 help: ## this list
@@ -63,6 +64,12 @@ check: $(READY) ## what a reviewer would run: format, lint, types, import contra
 	$(BIN)/ruff format --check src tests benchmarks docs
 	$(MAKE) test
 
+prove: $(READY) ## the long proofs: races in thousands of rounds, wide fuzzing; leaves var/prove.log: ROUNDS=1000
+	mkdir -p var
+	{ date -u; echo "rounds $(PROVE_ROUNDS)"; \
+	  SIGNOFF_ROUNDS=$(PROVE_ROUNDS) SIGNOFF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadfile -rA -p no:cacheprovider \
+	    tests/app/test_races.py tests/core/authority/test_page_mutations.py; } 2>&1 | tee -a var/prove.log
+
 faults: $(READY) ## kill the process at every edge and at random moments: ROUNDS=200 SEED=0 DATABASE=sqlite
 	$(BIN)/python -m benchmarks.faults --database $(DATABASE) --rounds $(ROUNDS) --seed $(SEED)
 
@@ -78,4 +85,4 @@ lock: | $(UV) ## resolve the dependencies anew
 clean: ## remove what was installed and built; data in var/ stays
 	rm -rf .venv .tools build dist
 
-.PHONY: help install demo serve test browser check faults bench docs lock clean
+.PHONY: help install demo serve test browser check prove faults bench docs lock clean
