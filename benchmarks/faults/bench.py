@@ -95,7 +95,7 @@ def plant_round(name: str) -> Round:
         return Round(OLD_BACKUP, ("post",), plant=name)
     faults = _faults((plant.case,)) + plant.faults
     kills = (plant.point,) if plant.point else ()
-    return Round(f"{name} in {plant.case}", (plant.case,), kills, faults, name, bool(kills), 8.0)
+    return Round(f"{name} in {plant.case}", (plant.case,), kills, faults, name, bool(kills), 5.0)
 
 
 def _at(point: str, case: str, plant: str) -> Round:

@@ -151,7 +151,7 @@ class Office:
     async def _resolve(self, action: Action) -> None:
         # "Nothing there" is true only once no send of it can land any more.
         lands_until = (action.claimed_at or 0) + self._bounds[action.tool]["bound_us"]
-        while not (is_done := self.is_written(action.key)):  # noqa: ASYNC110  # the ERP is another program: no bell
+        while not (is_done := self.is_written(action.key)):  # the ERP is another program: no bell
             if self.world.clock.now() >= lands_until:
                 break
             await asyncio.sleep(0.05)

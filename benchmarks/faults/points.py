@@ -43,18 +43,19 @@ def edge_points() -> list[Point]:
     return [Point(f"{edge}:{side}", by_edge[edge]) for edge in wanted for side in SIDES]
 
 
-# Commits that move no action along its table, by the use case that makes them; `worker.py` names them.
+# Commits that move no action along its table, by what they write: a type of entry, signatures, a checkpoint.
 _COMMITS = {
-    "begin_run": "read",
-    "complete_run": "read",
-    "edit": "edit",
-    "engage": "halt",
-    "lift": "halt",
-    "withdraw": "withdraw",
-    "look_later": "look-up-fails",
-    "send_again": "sent-again",
-    "sign_receipts": "note",
-    "integrate": "post",
+    "run.begun": "read",
+    "run.completed": "read",
+    "action.edited": "edit",
+    "action.looked_up": "look-up-fails",
+    "action.proved_absent": "sent-again",
+    "action.reversal_proposed": "undo",
+    "halt.engaged": "halt",
+    "halt.lifted": "halt",
+    "publication.withdrawn": "withdraw",
+    "receipt.signed": "note",
+    "checkpoint.recorded": "post",
 }
 _CALLS = (  # around the call itself, and around the copy of a checkpoint outside the database
     Point("send:before", "post"),
@@ -70,5 +71,5 @@ _CALLS = (  # around the call itself, and around the copy of a checkpoint outsid
 
 def other_points() -> list[Point]:
     """Return the points between the edges."""
-    commits = [Point(f"tx.{name}:{side}", case) for name, case in _COMMITS.items() for side in SIDES]
+    commits = [Point(f"{name}:{side}", case) for name, case in _COMMITS.items() for side in SIDES]
     return commits + list(_CALLS)

@@ -21,7 +21,10 @@ from benchmarks.faults.office import Office, Stuck, is_written
 
 from signoff import wiring
 from signoff.adapters.mirror import CheckpointMirror
+from signoff.adapters.sql.action import SqlReceipts
+from signoff.adapters.sql.ledger import SqlLedger
 from signoff.adapters.sql.storage import SqliteStorage, kill_at
+from signoff.app import record
 from signoff.app.systems import Systems
 from signoff.app.world import TENANT, World
 from signoff.core.action.doubt import Answer
@@ -122,20 +125,38 @@ async def _shorten(world: World) -> None:
 
 
 def _name_commits() -> None:
-    """Give every commit a name beside its edges: `tx.<use case>`. One that wrote nothing has none."""
+    """Name every commit, beside its edges, by what it writes: types of entries, signatures, a checkpoint."""
     transact = SqliteStorage.transact
+    written: list[str] = []
+
+    def telling(write: Callable[..., Any]) -> Callable[..., Any]:
+        def told(tx: Any, row: Any, type_: str, *rest: Any, **changes: Any) -> Any:
+            written.append(type_)
+            return write(tx, row, type_, *rest, **changes)
+
+        return told
+
+    def marking(write: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def marked(*given: Any) -> Any:
+            written.append(name)
+            return write(*given)
+
+        return marked
 
     async def named(self: SqliteStorage, tenant: str, body: Callable[[Any], Any], guards: Any = ()) -> Any:
-        name = getattr(body, "func", body).__qualname__.split(".")[0].lstrip("_")
-
         def noted(tx: Any) -> Any:
+            written.clear()  # bodies run one after the other, and none awaits
             result = body(tx)
-            if result is not None:
-                tx.passed(f"tx.{name}")
+            for name in dict.fromkeys(written):
+                tx.passed(name)
             return result
 
         return await transact(self, tenant, noted, guards)
 
+    for name in ("begin", "move"):
+        setattr(record, name, telling(getattr(record, name)))
+    SqlReceipts.sign = marking(SqlReceipts.sign, "receipt.signed")  # type: ignore[method-assign]
+    SqlLedger.publish = marking(SqlLedger.publish, "checkpoint.recorded")  # type: ignore[method-assign]
     SqliteStorage.transact = named  # type: ignore[method-assign]
 
 
