@@ -23,14 +23,15 @@ from benchmarks.faults import stage, worker
 from benchmarks.faults.cases import CASES, FOREVER, Fault
 from benchmarks.faults.checker import COUNTS, check, edges_crossed
 from benchmarks.faults.plants import PLANTS
-from benchmarks.faults.points import edge_points, other_points
+from benchmarks.faults.points import FIRST_START, SIDES, edge_points, other_points
 from benchmarks.faults.worker import Order
 
 STARTS_MAX = 3  # a job that is not done after so many starts is stuck
 LIFE_MAX_S = 90.0
 TRIES_MAX = 3
 OLD_BACKUP = "old-backup"
-MUST_BE_ZERO = (*COUNTS, "old_backups_missed", "false_alarms", "unfinished", "unreached")
+FIRST_START_S = (0.02, 0.04, 0.06, 0.08, 0.1)  # while keys and tables are made
+MUST_BE_ZERO = (*COUNTS, "old_backups_missed", "locked_out", "false_alarms", "unfinished", "unreached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,10 @@ class Result:
 
 
 def edge_rounds(plant: str = "") -> list[Round]:
-    """Return one round for each point, and the one of the old backup."""
+    """Return one round for each point, those of a first start, and the one of the old backup."""
     rounds = [_at(point.name, point.case, plant) for point in (*edge_points(), *other_points())]
+    rounds += [_first(f"{name}:{side}") for name in FIRST_START for side in SIDES]
+    rounds += [_first(after_s) for after_s in FIRST_START_S]
     return [*rounds, Round(OLD_BACKUP, ("post",), plant=plant)]
 
 
@@ -102,6 +105,11 @@ def _at(point: str, case: str, plant: str) -> Round:
     return Round(f"{point} in {case}", (case,), (point,), _faults((case,)), plant, must_reach=True)
 
 
+def _first(kill: str | float) -> Round:
+    name = f"{kill} in {worker.FIRST_START}"
+    return Round(name, (worker.FIRST_START,), (kill,), must_reach=isinstance(kill, str))
+
+
 def _faults(jobs: Iterable[str], most: int = FOREVER) -> tuple[Fault, ...]:
     """Return the faults of several cases; side by side none may hold for ever, for it would hold for all."""
     wanted = [fault for job in jobs for fault in CASES[job].faults]
@@ -117,7 +125,10 @@ def play(made: Round, stage_folder: Path, life: Path) -> Playing:
     """Play one round; yields while a child works."""
     began = time.monotonic()
     result = Result(made.name, made.jobs, made.kills)
-    stage.copy(stage_folder, life, made.faults)
+    if made.jobs == (worker.FIRST_START,):
+        stage.copy_empty(stage_folder, life)
+    else:
+        stage.copy(stage_folder, life, made.faults)
     order = Order(life, made.jobs, "", made.plant, made.patience_s)
     code = yield from _live(order, made, result, began)
     if made.name == OLD_BACKUP and code == worker.DONE:
@@ -127,6 +138,8 @@ def play(made: Round, stage_folder: Path, life: Path) -> Playing:
         result.counts["unreached"] = 1
     if code == worker.READ_ONLY:
         result.counts["false_alarms"] = 1
+    elif code == worker.LOCKED_OUT:
+        result.counts["locked_out"] = 1
     elif code != worker.DONE:
         result.counts["unfinished"] = 1
     yield from _checked(life, result)
@@ -145,7 +158,7 @@ def _live(order: Order, made: Round, result: Result, began: float) -> Generator[
         code = yield from _child(partial(worker.work, armed), order.life, kill_s)
         result.starts += 1
         result.kills += code == -signal.SIGKILL
-        if code in (worker.DONE, worker.READ_ONLY) or time.monotonic() > began + LIFE_MAX_S:
+        if code in (worker.DONE, worker.READ_ONLY, worker.LOCKED_OUT) or time.monotonic() > began + LIFE_MAX_S:
             break
         if code == worker.STUCK and (order.plant or number):
             break
@@ -211,6 +224,7 @@ _OUTCOMES = {
     worker.DONE: "done",
     worker.STUCK: "stuck",
     worker.READ_ONLY: "taken for an old backup",
+    worker.LOCKED_OUT: "locked out",
     worker.BROKEN: "broken",
     -signal.SIGKILL: "killed",
 }

@@ -234,7 +234,7 @@ async def _halt_allowed(desk: Desk) -> None:
 async def _halt_in_doubt(desk: Desk) -> None:
     run = await desk.begin()
     note = await desk.propose(run, "note", NOTE, desk.note("net 30 days"))
-    await desk.office.until(note, State.IN_DOUBT)
+    await desk.office.until(note, State.IN_DOUBT, State.NEEDS_PERSON)
     await desk.office.halt(desk.agent)
     await desk.office.ended(note)
     await desk.office.lift(desk.agent)

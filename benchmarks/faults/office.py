@@ -185,14 +185,6 @@ class Office:
         closed = await runs.complete_run(self.world, await self.caller(agent), run.run_id, "completed", "done")
         self.told(closed, run.run_id)
 
-    async def settled(self) -> None:
-        """Return once nothing is left to do: all concluded, every receipt signed, every entry in the tree."""
-        give_up = time.monotonic() + self.patience_s
-        while left := await self.world.storage.view(TENANT, _left):
-            if time.monotonic() > give_up:
-                raise Stuck(f"left to do: {left}")
-            await asyncio.sleep(LOOK_S)
-
     # --- the ERP, which others use too -------------------------------------------------------------------------
 
     def is_written(self, key: str) -> bool:
@@ -200,6 +192,19 @@ class Office:
 
     def erp(self, sql: str, *values: Any) -> list[Any]:
         return at_the_counter(self.life, sql, *values)
+
+
+async def settled(world: World, patience_s: float) -> None:
+    """Return once nothing is left to do: all concluded, every receipt signed, every entry in the tree.
+
+    Raises:
+        Stuck: it took too long; the text says what is left.
+    """
+    give_up = time.monotonic() + patience_s
+    while left := await world.storage.view(TENANT, _left):
+        if time.monotonic() > give_up:
+            raise Stuck(f"left to do: {left}")
+        await asyncio.sleep(LOOK_S)
 
 
 def is_written(life: Path, key: str) -> bool:

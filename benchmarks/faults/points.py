@@ -69,6 +69,9 @@ _CALLS = (  # around the call itself, and around the copy of a checkpoint outsid
 )
 
 
+FIRST_START = ("person.added", "checkpoint.recorded", "mirror")
+
+
 def other_points() -> list[Point]:
     """Return the points between the edges."""
     commits = [Point(f"{name}:{side}", case) for name, case in _COMMITS.items() for side in SIDES]

@@ -79,6 +79,13 @@ def copy(stage: Path, life: Path, wanted: tuple[tuple[str, str, int, float | Non
     store.close()
 
 
+def copy_empty(stage: Path, life: Path) -> None:
+    """Make a life whose node has never been started."""
+    life.mkdir()
+    for name in ("erp.db", "tools.json"):
+        shutil.copy(stage / name, life)
+
+
 def _build_erp(path: Path) -> None:
     store = open_store(path)
     with store.writing() as tx:

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.faults import plants, stage
 from benchmarks.faults.cases import CASES, Desk
-from benchmarks.faults.office import Office, Stuck, is_written
+from benchmarks.faults.office import Office, Stuck, is_written, settled
 
 from signoff import wiring
 from signoff.adapters.mirror import CheckpointMirror
@@ -25,6 +25,7 @@ from signoff.adapters.sql.action import SqlReceipts
 from signoff.adapters.sql.ledger import SqlLedger
 from signoff.adapters.sql.storage import SqliteStorage, kill_at
 from signoff.app import record
+from signoff.app.authority import people
 from signoff.app.systems import Systems
 from signoff.app.world import TENANT, World
 from signoff.core.action.doubt import Answer
@@ -32,7 +33,8 @@ from signoff.core.authority.contract import Contract, ToolContract
 from signoff.core.errors import SignoffError
 from signoff.settings import Settings
 
-DONE, BROKEN, STUCK, READ_ONLY = 0, 2, 3, 4  # exit codes; a kill has none
+DONE, BROKEN, STUCK, READ_ONLY, LOCKED_OUT = 0, 2, 3, 4, 5  # exit codes; a kill has none
+FIRST_START = "first-start"  # the job of a node on an empty directory: nothing but to be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ async def _live(order: Order) -> int:
     async with wiring.node(Settings(data=order.life / "data", failpoint=order.point)) as world:
         if world.is_read_only:
             return READ_ONLY if await _refuses(world, order) else BROKEN
+        if order.jobs == (FIRST_START,):
+            return await _first_start(world, order)
         await _shorten(world)
         office = Office(world, order.life, order.patience_s)
         plays = [CASES[name].play(Desk(office, slot)) for slot, name in enumerate(order.jobs)]
@@ -95,11 +99,24 @@ async def _live(order: Order) -> int:
             for end in ends:
                 if isinstance(end, Stuck):
                     raise end
-            await office.settled()
+            await settled(world, order.patience_s)
         except Stuck as stuck:
             print(f"stuck: {stuck}", file=sys.stderr)
             return STUCK
     return DONE
+
+
+async def _first_start(world: World, order: Order) -> int:
+    """Sign in with the key that the first start leaves: an installation that nobody can enter is lost."""
+    (order.life / "keys.txt").write_text(world.log_keys)
+    try:
+        secret = (order.life / "data" / "admin.key").read_text().strip()
+        admin = await people.authenticate_key(world, TENANT, *people.read_key(secret))
+    except (OSError, SignoffError) as error:
+        print(f"locked out: {error!r}", file=sys.stderr)
+        return LOCKED_OUT
+    await settled(world, order.patience_s)
+    return DONE if admin.may("admin") else LOCKED_OUT
 
 
 async def _refuses(world: World, order: Order) -> bool:

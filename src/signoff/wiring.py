@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from signoff.adapters.clock import SystemChance, SystemClock
@@ -103,8 +104,7 @@ async def node(settings: Settings) -> AsyncIterator[World]:
         )
         ticking: asyncio.Task[None] | None = None
         try:
-            if (first := await open_tenant(world, TENANT)) is not None:
-                _keep_secret(settings.data / "admin.key", first[1])
+            await open_tenant(world, TENANT, partial(_keep_secret, settings.data / "admin.key"))
             ticking = asyncio.create_task(_tick_on(world))
             # What a node is made of lives as long as it does. Looked through again and again for garbage, it would hold
             # up the event loop for some 50 ms each time.
@@ -135,6 +135,17 @@ async def _tick_on(world: World) -> None:
 
 
 def _keep_secret(path: Path, secret: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Put the secret in a file of its owner's, whole and on the disk; that of a first start cut short is replaced."""
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(secret + "\n")
+        file.flush()
+        os.fsync(handle)
+    unfinished.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -2,6 +2,7 @@
 """Open a tenant on this node: its key for digests, its first person, and whether the database is the one we knew."""
 
 import logging
+from collections.abc import Callable
 
 from signoff.app.authority.people import create_person
 from signoff.app.integrate import integrate, mirror_head
@@ -16,11 +17,16 @@ log = logging.getLogger("signoff.setup")
 TAGS = "tags"
 
 
-async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
+async def open_tenant(
+    world: World, tenant: str, keep_secret: Callable[[str], None] | None = None
+) -> tuple[Person, str] | None:
     """Make a tenant ready on this node; a new one gets its first admin, who is returned with their key.
 
     Where the mirror knows a larger log than the database has, the database is an old backup, or was emptied: the node
     then serves reading only, and nothing it holds is sent.
+
+    Args:
+        keep_secret: is given the first admin's key before they are recorded.
     """
     await _notice_old_backup(world, tenant)
     await world.storage.view(tenant, world.shelf.pages)
@@ -45,7 +51,8 @@ async def open_tenant(world: World, tenant: str) -> tuple[Person, str] | None:
     await mirror_head(world, tenant)
     if await world.storage.view(tenant, lambda tx: tx.authority.people("", 1)):
         return None
-    first = await create_person(world, tenant, "First admin", "", ("admin", "author", "operator", "auditor"))
+    roles = ("admin", "author", "operator", "auditor")
+    first = await create_person(world, tenant, "First admin", "", roles, keep_secret)
     await integrate(world, tenant)
     return first
 

@@ -3,7 +3,7 @@
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from signoff.app import record
 from signoff.app.world import World
@@ -29,8 +29,20 @@ async def add_person(world: World, caller: Caller, name: str, email: str, roles:
     return await create_person(world, caller.tenant, name, email, roles)
 
 
-async def create_person(world: World, tenant: str, name: str, email: str, roles: Sequence[str]) -> tuple[Person, str]:
-    """Add a person without asking who does: for the first one of a new installation."""
+async def create_person(
+    world: World,
+    tenant: str,
+    name: str,
+    email: str,
+    roles: Sequence[str],
+    keep_secret: Callable[[str], None] | None = None,
+) -> tuple[Person, str]:
+    """Add a person without asking who does: for the first one of a new installation.
+
+    Args:
+        keep_secret: is given the key's secret before anything is recorded, so that no crash leaves a first person
+            whose key nobody holds.
+    """
     granted = tuple(sorted({_named(role, "role") for role in roles}))
     person_id = world.mint("prs")
     wrapped, seal = world.keyring.mint(tenant)
@@ -44,6 +56,8 @@ async def create_person(world: World, tenant: str, name: str, email: str, roles:
         record.begin(tx, key, "key.issued")
         return person
 
+    if keep_secret is not None:
+        keep_secret(secret)
     return await world.storage.transact(tenant, body), secret
 
 
