@@ -28,7 +28,6 @@ def bench(*options: str, work: Path) -> tuple[int, dict[str, Any], str]:
 
 
 @pytest.mark.faults
-@pytest.mark.xdist_group("faults")
 def test_a_node_killed_on_either_side_of_any_edge_goes_on_and_nothing_is_lost_or_done_twice(tmp_path: Path) -> None:
     code, counts, said = bench("--edges-only", work=tmp_path)
     assert {name: counts[name] for name in MUST_BE_ZERO} == dict.fromkeys(MUST_BE_ZERO, 0), said
@@ -40,7 +39,6 @@ def test_a_node_killed_on_either_side_of_any_edge_goes_on_and_nothing_is_lost_or
 
 
 @pytest.mark.faults
-@pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize("plant", sorted(PLANTS))
 def test_a_planted_bug_makes_the_bench_fail(plant: str, tmp_path: Path) -> None:
     code, counts, said = bench("--plant", plant, work=tmp_path)
@@ -74,3 +72,12 @@ def test_the_checker_s_own_table_of_states_is_that_of_the_product() -> None:
 def test_a_seed_draws_the_same_round_again() -> None:
     assert random_round(7, 3) == random_round(7, 3)
     assert random_round(7, 3) != random_round(7, 4)
+
+
+def test_the_reference_names_every_count_every_planted_bug_and_every_edge_that_is_out_of_reach() -> None:
+    text = (ROOT / "docs" / "reference" / "faults.md").read_text()
+    for name in (*MUST_BE_ZERO, *PLANTS, *unreachable()):
+        assert f"`{name}`" in text, name
+    for name, plant in PLANTS.items():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert all(f"`{count}`" in line for count in plant.counts), name
