@@ -279,8 +279,12 @@ class Storage(Protocol):
             Unavailable: the database cannot commit now, or too many bodies wait; nothing was lost.
         """
 
-    async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
-        """Run a body that only reads, on a consistent snapshot."""
+    async def view(self, tenant: str, body: Callable[[Transaction], T], *, is_short: bool = False) -> T:
+        """Run a body that only reads, on a consistent snapshot.
+
+        Args:
+            is_short: it reads a few rows by their keys, so that handing it to another thread would cost more.
+        """
 
     def freeze(self, why: Unavailable) -> None:
         """From now on refuse every transaction with `why`; reading goes on."""

@@ -167,9 +167,11 @@ class SqliteStorage(Storage):
             self._working = loop.create_task(self._work(), name="signoff-writer")
         return cast("T", await job.future)
 
-    async def view(self, tenant: str, body: Callable[[Transaction], T]) -> T:
+    async def view(self, tenant: str, body: Callable[[Transaction], T], *, is_short: bool = False) -> T:
         if self._is_closing:
             raise _busy("It is shutting down.")
+        if is_short:
+            return self._view(tenant, body)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._view, tenant, body)
 
     def freeze(self, why: Unavailable) -> None:

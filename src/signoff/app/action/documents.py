@@ -8,6 +8,7 @@ not concluded (contract, section 1, "Facts").
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from signoff.app.action.case import found
@@ -42,18 +43,23 @@ async def action_document(world: World, caller: Caller, action_id: str) -> Docum
     Raises:
         NotFound: there is none such.
     """
-    return await world.storage.view(caller.tenant, lambda tx: document(world, tx, caller, action_id))
+    return await world.storage.view(caller.tenant, lambda tx: document(world, tx, caller, action_id), is_short=True)
 
 
 async def wait_for(world: World, caller: Caller, action_id: str, seconds: float) -> Document:
-    """Return the document once the action is concluded or waits for people, or after `seconds`, whichever is first."""
+    """Return the document once the action is concluded, or after `seconds`, whichever is first."""
     until = world.clock.monotonic() + seconds
     while True:
-        action = await world.storage.view(caller.tenant, lambda tx: found(tx.actions.get(action_id), action_id))
+        look = partial(_state_of, action_id=action_id)
+        action = await world.storage.view(caller.tenant, look, is_short=True)
         left = until - world.clock.monotonic()
         if action.is_concluded or left <= 0:
             return await action_document(world, caller, action_id)
         await world.bell.wait(action_id, min(left, 0.25))
+
+
+def _state_of(tx: Transaction, action_id: str) -> Action:
+    return found(tx.actions.get(action_id), action_id)
 
 
 def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> Document:

@@ -65,13 +65,13 @@ def hot_routes(world: World, is_draining: Callable[[], bool]) -> list[Route]:
         if not action.is_concluded and left_s > 0:
             shown = await waited(caller, action.action_id, left_s)
         else:
-            shown = await world.storage.view(caller.tenant, lambda tx: _shown(world, tx, caller, action))
+            shown = await world.storage.view(caller.tenant, lambda tx: _shown(world, tx, caller, action), is_short=True)
         return json_reply(shown, 200 if shown["state"] in CONCLUDED else 202)
 
     async def read_action(request: Request) -> Response:
         request.scope["template"] = READ
         caller, wait_s, action_id = caller_in(request), _wait_s(request), request.path_params["action_id"]
-        shown = await world.storage.view(caller.tenant, lambda tx: _read(world, tx, caller, action_id))
+        shown = await world.storage.view(caller.tenant, lambda tx: _read(world, tx, caller, action_id), is_short=True)
         if wait_s and shown["state"] not in CONCLUDED:
             shown = await waited(caller, shown["action_id"], wait_s)
         return json_reply(shown)
