@@ -2,6 +2,8 @@
 """Right before a send everything is looked at again, and what came out stricter or other is not sent."""
 
 import asyncio
+import dataclasses
+from typing import Any
 
 import pytest
 from tests.target import DESCRIBED, Row, contract, without
@@ -12,6 +14,7 @@ from signoff.app.action.propose import onward
 from signoff.app.action.runs import set_paused
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
+from signoff.core.authority.policy import Decision, Duty, decide
 
 
 async def test_drift_between_approval_and_send_voids(world: World) -> None:
@@ -96,6 +99,23 @@ async def test_a_contract_that_was_replaced_voids_what_was_approved_under_it(wor
     await world.tick()
     voided = await world.get(approved)
     assert (voided.state, voided.reason) == (State.VOIDED, "contract_changed")
+    assert world.target.calls == []
+    await world.check_ledger()
+
+
+async def test_a_decision_that_comes_out_stricter_voids(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check of the time of the send owes what nobody has approved, or says less than a yes."""
+    more = Duty(("Chief",), 1, True, 1, "new")
+
+    def stricter(*given: Any, **named: Any) -> Decision:
+        decision = decide(*given, **named)
+        return dataclasses.replace(decision, duties=(*decision.duties, more))
+
+    approved = await world.approved()
+    monkeypatch.setattr("signoff.app.action.execute.decide", stricter)
+    await world.tick()
+    voided = await world.get(approved)
+    assert (voided.state, voided.reason) == (State.VOIDED, "stricter_decision")
     assert world.target.calls == []
     await world.check_ledger()
 

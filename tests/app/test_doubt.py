@@ -3,13 +3,16 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 from tests.target import TOOLS, contract, without
 from tests.world import TENANT, World
 
 from signoff.app import tick as timers
-from signoff.core.action.doubt import ATTEMPTS_MAX
+from signoff.app.action.case import load
+from signoff.app.action.execute import conclude
+from signoff.core.action.doubt import ATTEMPTS_MAX, Judgement
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Forbidden, Malformed
 
@@ -349,6 +352,28 @@ async def test_a_late_record_under_an_old_fence_is_refused(world: World, caplog:
     assert (await world.get(sent)).state is State.SUCCEEDED
     await first.storage.close()
     world.node = other
+    await world.check_ledger()
+
+
+async def test_a_record_under_an_old_fence_is_refused_while_the_next_attempt_is_under_way(world: World) -> None:
+    """The first attempt wakes up when the second one is being sent: its answer is not the second's."""
+    waiting = await world.propose()
+    case = await world.node.storage.view(TENANT, lambda tx: load(world.node, tx, waiting.action_id))
+    world.target.plan.extend(["lost_before", "hang"])
+    first = await world.vote(waiting)
+    for _ in range(80):
+        await world.tick(1)
+        if world.target.hanging:
+            break
+    second = await world.get(waiting)
+    assert (second.state, second.fence) == (State.DISPATCHING, 2)
+    stale = replace(second, fence=1, seq=first.seq)
+    late = Judgement(State.SUCCEEDED, result={"entry_id": "E-0"})
+    assert await conclude(world.node, case, stale, late, None, None) == second
+    assert await world.get(waiting) == second
+    await world.crash()
+    await world.pass_time(20, 2)
+    assert (await world.get(waiting)).state is State.SUCCEEDED
     await world.check_ledger()
 
 
