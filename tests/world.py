@@ -14,8 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.target import CONTRACT, SERVER, Target, contract
-
 from signoff.adapters.ed25519 import Ed25519Signer
 from signoff.adapters.keyfiles import KeyFiles
 from signoff.adapters.mirror import CheckpointMirror
@@ -46,6 +44,7 @@ from signoff.ledger.entry import Entry
 from signoff.ledger.fold import Fold, verify_log
 from signoff.ledger.verify import Outcome, verify_receipt
 from signoff.ports.storage import Transaction
+from tests.target import CONTRACT, SERVER, Target, contract
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

@@ -12,7 +12,6 @@ from typing import Any
 from benchmarks.faults import stage
 from benchmarks.faults.office import Office
 from benchmarks.faults.stage import ENTRY, NOTE, PAY, REVERSE
-
 from signoff.core.action.lifecycle import State
 from signoff.core.run import Run
 

@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.faults.books import Books, Row, Step, read
-
 from signoff.ledger.bundle import Proof as Inclusion
 from signoff.ledger.bundle import bundle
 from signoff.ledger.dsse import envelope

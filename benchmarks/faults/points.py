@@ -4,7 +4,6 @@
 from dataclasses import dataclass
 
 from benchmarks.faults.cases import CASES
-
 from signoff.core.action.lifecycle import State, edges
 
 SIDES = ("before", "after")

@@ -18,7 +18,6 @@ from typing import Any
 from benchmarks.faults import plants, stage
 from benchmarks.faults.cases import CASES, Desk
 from benchmarks.faults.office import Office, Stuck, is_written, settled
-
 from signoff import wiring
 from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.action import SqlReceipts

@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.target import contract
-from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
-
 from signoff.adapters.keyfiles import KeyFiles
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.known import Known
@@ -28,6 +25,8 @@ from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
+from tests.target import contract
+from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
 
 ORIGIN = f"{INSTALLATION}/{TENANT}/1"
 

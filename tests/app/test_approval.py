@@ -4,13 +4,13 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.target import contract, without
-from tests.world import DAY, World
 
 from signoff.app.action import approve
 from signoff.app.authority import people
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict, Forbidden, Malformed, NotFound
+from tests.target import contract, without
+from tests.world import DAY, World
 
 
 async def refused(call: Awaitable[object], kind: type[Exception], code: str) -> None:

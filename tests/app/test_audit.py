@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.app.ledgers import ORIGIN, Ledger, write_ledger
-from tests.world import TENANT, World
 
 from signoff.adapters.sql.engine import Connection
 from signoff.app.audit import PAYLOADS_UNCHECKED, audit
@@ -21,6 +19,8 @@ from signoff.core.errors import Corrupt
 from signoff.ledger import checkpoint as notes
 from signoff.ledger.canonical import canonical, parse
 from signoff.ledger.checkpoint import parse_keys
+from tests.app.ledgers import ORIGIN, Ledger, write_ledger
+from tests.world import TENANT, World
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.app.ledgers import Ledger, write_ledger
-from tests.world import TENANT
 
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.tables import metadata
 from signoff.ledger.entry import decode, encode, leaf_hash
 from signoff.ledger.merkle import Frontier
+from tests.app.ledgers import Ledger, write_ledger
+from tests.world import TENANT
 
 
 @pytest.fixture(scope="module")

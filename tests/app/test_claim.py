@@ -6,8 +6,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.target import DESCRIBED, Row, contract, without
-from tests.world import TENANT, World, envelope
 
 from signoff.app.action.execute import execute
 from signoff.app.action.propose import onward
@@ -15,6 +13,8 @@ from signoff.app.action.runs import set_paused
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.policy import Decision, Duty, decide
+from tests.target import DESCRIBED, Row, contract, without
+from tests.world import TENANT, World, envelope
 
 
 async def test_drift_between_approval_and_send_voids(world: World) -> None:

@@ -4,14 +4,14 @@
 from typing import Any
 
 import pytest
-from tests.target import DESCRIBED, contract
-from tests.world import World
 
 from signoff.app.action.runs import set_paused
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.contract import schema_digest
 from signoff.core.run import RunState
+from tests.target import DESCRIBED, contract
+from tests.world import World
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 
 import pytest
-from tests.target import TOOLS, contract, without
-from tests.world import TENANT, World
 
 from signoff.app import tick as timers
 from signoff.app.action.case import load
@@ -15,6 +13,8 @@ from signoff.app.action.execute import conclude
 from signoff.core.action.doubt import ATTEMPTS_MAX, Judgement
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Forbidden, Malformed
+from tests.target import TOOLS, contract, without
+from tests.world import TENANT, World
 
 SETTLES = 2 + 10 + 60  # s: a send begins within 2 s, its time-out is 10 s, the contract's look-up settles after 60 s
 

@@ -2,11 +2,11 @@
 """The kill switch: what is not sent stops, what was sent is told, and nothing comes back by lifting."""
 
 import pytest
-from tests.world import World, envelope
 
 from signoff.app.authority import halts
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict, Forbidden
+from tests.world import World, envelope
 
 
 async def test_a_halt_between_approval_and_execution_stops_the_action(world: World) -> None:

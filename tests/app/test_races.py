@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.world import TENANT, World, envelope, new_world
 
 from signoff.app.action.settle import settle
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Misuse
+from tests.world import TENANT, World, envelope, new_world
 
 ROUNDS = int(os.environ.get("SIGNOFF_ROUNDS", "30"))
 

@@ -12,12 +12,12 @@ from zlib import crc32
 
 import pytest
 from sqlalchemy import BigInteger, LargeBinary
-from tests.app.ledgers import ORIGIN, Ledger, write_ledger
 
 from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.tables import metadata
 from signoff.app.audit import AuditReport, Finding
+from tests.app.ledgers import ORIGIN, Ledger, write_ledger
 
 UNPROVEN = {
     ("leases", "node"): "A lease names the node that sends; another name makes its write a doubt, which is looked up.",

@@ -2,12 +2,12 @@
 """A write is taken back by a governed action of its own, refused where its target has moved."""
 
 import pytest
-from tests.target import CONTRACT, TOOLS, contract, without
-from tests.world import World
 
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict, Forbidden
+from tests.target import CONTRACT, TOOLS, contract, without
+from tests.world import World
 
 
 async def test_an_undo_owes_an_approval_which_the_asker_may_give(world: World) -> None:

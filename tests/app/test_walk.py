@@ -4,11 +4,11 @@
 import asyncio
 
 import pytest
-from tests.world import World
 
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict, Forbidden, NotFound
 from signoff.core.run import RunState
+from tests.world import World
 
 
 async def test_an_approved_write_is_done_once_and_receipted(world: World) -> None:

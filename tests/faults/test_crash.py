@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.faults import books, checker
 from benchmarks.faults.bench import MUST_BE_ZERO, random_round
 from benchmarks.faults.plants import PLANTS
 from benchmarks.faults.points import all_edges, edge_points, unreachable
-
 from signoff.core.action.lifecycle import MOVES, State
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sample.driving import call
 
 from signoff_sample.approvers import Word, judge
 from signoff_sample.erp.store import Store, open_store
 from signoff_sample.erp.ubl import as_text, read_ubl, register
 from signoff_sample.invoices import SAMPLES, sample
+from tests.sample.driving import call
 
 Case = tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 

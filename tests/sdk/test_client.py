@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdk.flaky import DROP, Flaky, serving
 
 from signoff_sdk import Action, Client, SignoffError, Unreachable
 from signoff_sdk.errors import from_problem
+from tests.sdk.flaky import DROP, Flaky, serving
 
 KEY = "sgk_" + "0" * 32 + "_" + "f" * 64
 RUN = (201, {"run_id": "run_1", "state": "open"})

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sdk.server import WORKFLOW, Company, company
 
 from signoff_sample.approvers import NAMES, Approvers, Vote
 from signoff_sample.erp.audit import audit
 from signoff_sample.invoices import SAMPLES
 from signoff_sdk import Action, Client, SignoffError
+from tests.sdk.server import WORKFLOW, Company, company
 
 Line = dict[str, Any]
 

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.world import SetClock
-
 from signoff.adapters.sql.storage import SqliteStorage
 from signoff.ports.storage import Storage
+from tests.world import SetClock
 
 
 class Opened(Protocol):

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.storage.engines import Opened
-from tests.storage.nouns import action, fill, run, vote
 
 from signoff.adapters.sql import storage as sql_storage
 from signoff.core.action.lifecycle import State
@@ -17,6 +15,8 @@ from signoff.core.authority.halt import Halt, Scope
 from signoff.core.errors import Conflict, Unavailable
 from signoff.core.principal import Agent, Person
 from signoff.ports.storage import SealedPayload, Storage, Transaction
+from tests.storage.engines import Opened
+from tests.storage.nouns import action, fill, run, vote
 
 
 def added(run_id: str) -> Callable[[Transaction], str]:

@@ -7,14 +7,14 @@ from dataclasses import astuple, is_dataclass
 from typing import Any
 
 import pytest
-from tests.storage.engines import Opened
-from tests.storage.nouns import fill
 
 from signoff.adapters.sql.tables import metadata
 from signoff.core.action.lifecycle import State
 from signoff.ports import storage as port
 from signoff.ports.storage import Lease, LogHead, Receipt, SealedPayload, Transaction
 from signoff.ports.vault import WrappedKey
+from tests.storage.engines import Opened
+from tests.storage.nouns import fill
 
 DOORS = {
     "actions": port.Actions, "runs": port.Runs, "authority": port.Authority, "ledger": port.Ledger,

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.surfaces.office import Office, opened
 
 

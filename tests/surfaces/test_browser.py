@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
-from tests.surfaces.office import ENTRY, WORKFLOW, Office, envelope, opened
 
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
+from tests.surfaces.office import ENTRY, WORKFLOW, Office, envelope, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.core.authority.test_page_mutations import PAGES, bend, cut
-from tests.ledger.sample import KEYS
-from tests.surfaces.terminal import ENVELOPE, process, run
 
 from signoff.surfaces.cli import credentials
 from signoff.surfaces.cli.doctor import NOT_KEPT
+from tests.core.authority.test_page_mutations import PAGES, bend, cut
+from tests.ledger.sample import KEYS
+from tests.surfaces.terminal import ENVELOPE, process, run
 
 SHORT = PAGES / "short.yaml"
 
@@ -129,9 +129,8 @@ def test_three_hundred_broken_pages_never_crash_check_and_each_finding_has_a_lin
 
 def test_a_receipt_is_judged_offline_by_its_exit_code(tmp_path: Path) -> None:
     """0 included and true; 1 after any change; 2 where a key or the time is missing (contract, section 5)."""
-    from tests.ledger import sample
-
     from signoff.ledger.checkpoint import verifier_key
+    from tests.ledger import sample
 
     keys = tmp_path / "keys"
     keys.write_text("".join(verifier_key(key.name, key.public) + "\n" for key in KEYS))

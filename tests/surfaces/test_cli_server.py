@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.surfaces.terminal import ENVELOPE, ERP, Said, Server, environment, on_terminal, process, run, serving
 
 from signoff.surfaces.cli.doctor import NOT_KEPT
 from signoff_sdk import Client
+from tests.surfaces.terminal import ENVELOPE, ERP, Said, Server, environment, on_terminal, process, run, serving
 
 pytestmark = pytest.mark.xdist_group("cli_server")  # one server for all of them
 HOSTILE = "[bold red]paid[/] \u202e\x1b[2J"

@@ -5,10 +5,10 @@ import json
 from typing import Any
 
 import pytest
-from tests.surfaces.office import ENTRY, LOOK_UP, WORKFLOW, Office
 
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
+from tests.surfaces.office import ENTRY, LOOK_UP, WORKFLOW, Office
 
 NOBODY = "act_" + "0" * 32
 

@@ -4,6 +4,7 @@
 from typing import Any
 
 import pytest
+
 from tests.surfaces.office import LOOK_UP, WORKFLOW, Office, envelope
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.surfaces.office import LOOK_UP, Office
 
 from signoff.surfaces.http.authentication import Sessions
 from signoff.surfaces.http.door import Door
 from signoff.surfaces.http.metrics import Metrics
+from tests.surfaces.office import LOOK_UP, Office
 
 OPEN = ("/healthz", "/readyz", "/login")
 CLOSED = ("/v1/me", "/v1/runs", "/v1/ledger/checkpoint", "/metrics", "/openapi.json", "/v1/nothing", "/nothing")

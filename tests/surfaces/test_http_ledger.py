@@ -4,10 +4,10 @@
 from typing import Any
 
 import pytest
-from tests.surfaces.office import Office
 
 from signoff.ledger.checkpoint import parse, parse_keys, verify
 from signoff.ledger.merkle import Frontier, leaf_hash, verify_consistency, verify_inclusion
+from tests.surfaces.office import Office
 
 
 def test_every_entry_can_be_fetched_and_together_they_give_the_signed_root(office: Office) -> None:

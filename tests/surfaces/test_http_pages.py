@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
+
 from tests.surfaces.office import Office
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.surfaces.office import Office, opened
 
 from signoff.core.errors import Conflict, Unavailable
 from signoff.settings import Settings
@@ -20,6 +19,7 @@ from signoff.surfaces import logs, problems
 from signoff.surfaces.http.api import create_app
 from signoff.surfaces.http.server import run_server
 from signoff.wiring import node
+from tests.surfaces.office import Office, opened
 
 KEY = "sgk_" + "0" * 32 + "_" + "f" * 64
 

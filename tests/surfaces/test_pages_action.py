@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from tests.surfaces.reader import Reader, rows
-from tests.surfaces.sheets import DIGEST, any_text, document, vote
 
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.policy import Outcome, Verdict
 from signoff.surfaces.web import diff, hostile, render
 from signoff.surfaces.web.models import Event
+from tests.surfaces.reader import Reader, rows
+from tests.surfaces.sheets import DIGEST, any_text, document, vote
 
 
 @pytest.mark.parametrize("state", State)

@@ -4,11 +4,11 @@
 from typing import Any, cast
 
 import pytest
-from tests.surfaces.reader import Reader, rows
-from tests.surfaces.sheets import full_home, home
 
 from signoff.surfaces.web import render
 from signoff.surfaces.web.models import ActionLine
+from tests.surfaces.reader import Reader, rows
+from tests.surfaces.sheets import full_home, home
 
 
 def test_inert_controls_are_announced_above_everything_that_works() -> None:

@@ -7,6 +7,8 @@ import re
 
 import pytest
 from hypothesis import given, settings
+
+from signoff.surfaces.web import hostile, render
 from tests.surfaces.reader import Reader, shape
 from tests.surfaces.sheets import (
     HOSTILE,
@@ -14,8 +16,6 @@ from tests.surfaces.sheets import (
     document,
     pages,
 )
-
-from signoff.surfaces.web import hostile, render
 
 
 def test_markup_in_a_document_is_shown_and_never_obeyed() -> None:

@@ -11,17 +11,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+
+from signoff.ledger.canonical import canonical
+from signoff.ledger.checkpoint import verifier_key
+from signoff.ledger.dsse import PAYLOAD_TYPE, envelope, pae
+from signoff.surfaces.web import figures, hostile, render
 from tests.surfaces.reader import Reader
 from tests.surfaces.sheets import (
     DIGEST,
     PAGES,
     receipt_view,
 )
-
-from signoff.ledger.canonical import canonical
-from signoff.ledger.checkpoint import verifier_key
-from signoff.ledger.dsse import PAYLOAD_TYPE, envelope, pae
-from signoff.surfaces.web import figures, hostile, render
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 import pytest
-from tests.surfaces.reader import Reader
 
 from signoff.core.errors import NotFound
 from signoff.surfaces.web import render, statics
+from tests.surfaces.reader import Reader
 
 
 def test_static_files_are_named_by_their_content_and_nothing_else_is_served() -> None:

@@ -4,13 +4,13 @@
 import re
 
 import pytest
+
+from signoff.surfaces.web import render
 from tests.surfaces.reader import Reader
 from tests.surfaces.sheets import (
     PAGES,
     full_home,
 )
-
-from signoff.surfaces.web import render
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
 from tests.surfaces.office import WORKFLOW, Office, opened
 
 CHECKS: list[Any] = [

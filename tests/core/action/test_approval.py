@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.action.nouns import a_person, a_run, a_vote, an_action
 
 from signoff.core.action.approval import (
     counts_for,
@@ -22,6 +21,7 @@ from signoff.core.action.approval import (
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.policy import Duty
 from signoff.core.errors import Conflict, Forbidden
+from tests.core.action.nouns import a_person, a_run, a_vote, an_action
 
 ROLES = ("Clerk", "Cashier", "Chief")
 roles = st.lists(st.sampled_from(ROLES), unique=True, max_size=3).map(tuple)

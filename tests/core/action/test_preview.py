@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.action.nouns import an_action
 
 from signoff.core.action.preview import Change, Preview, dig, drift, from_dry_run, from_read, from_value, same
 from signoff.core.action.undo import conflict, require_reversible
 from signoff.core.errors import Malformed
+from tests.core.action.nouns import an_action
 
 value = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "1"]),

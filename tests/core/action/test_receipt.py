@@ -4,10 +4,9 @@
 import json
 from typing import Any
 
-from tests.core.action.nouns import a_run, a_vote, an_action
-
 from signoff.core.action.lifecycle import State
 from signoff.core.action.receipt import statement
+from tests.core.action.nouns import a_run, a_vote, an_action
 
 LOG = "play.test/t/1"
 

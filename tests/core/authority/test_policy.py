@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.target import CONTRACT, DESCRIBED
 
 from signoff.core.authority.contract import Effect, Risk, load_contract, schema_digest
 from signoff.core.authority.envelope import Budgets, Envelope, Loops, Mode
@@ -27,6 +26,7 @@ from signoff.core.authority.policy import (
 from signoff.core.errors import Malformed
 from signoff.core.principal import Agent, Person
 from signoff.core.run import Run, RunState, Tally
+from tests.target import CONTRACT, DESCRIBED
 
 TOOLS = {
     name: tool
