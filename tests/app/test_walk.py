@@ -5,10 +5,11 @@ import asyncio
 
 import pytest
 
-from signoff.core.action.lifecycle import State
+from signoff.app import record
+from signoff.core.action.lifecycle import MOVES, State
 from signoff.core.errors import Conflict, Forbidden, NotFound
 from signoff.core.run import RunState
-from tests.world import World
+from tests.world import TENANT, World
 
 
 async def test_an_approved_write_is_done_once_and_receipted(world: World) -> None:
@@ -27,6 +28,16 @@ async def test_the_target_is_given_the_key_and_the_version_that_was_previewed(wo
     done = await world.posted()
     assert world.target.calls[0].args["key"] == done.key
     assert world.target.calls[0].args["version"] == 1
+    await world.check_ledger()
+
+
+@pytest.mark.parametrize("after", sorted(set(State) - MOVES[State.SUCCEEDED]))
+async def test_no_record_moves_an_action_outside_the_table(world: World, after: State) -> None:
+    done = await world.posted()
+    with pytest.raises(Conflict) as refused:
+        await world.node.storage.transact(TENANT, lambda tx: record.move(tx, done, "action.forged", state=after))
+    assert refused.value.code == "action.illegal_move"
+    assert await world.get(done) == done
     await world.check_ledger()
 
 
