@@ -193,7 +193,6 @@ async def test_what_a_class_c_write_owed_its_undo_by_the_agent_owes_too(world: W
     await world.check_ledger()
 
 
-@pytest.mark.xfail(reason="a published page that names no approver does not load again without the contracts")
 async def test_a_person_undoes_under_a_page_that_names_nobody(world: World) -> None:
     """Nothing under it ever asked, so that the page names no approver; an operator is one then."""
     await world.under(mode="autonomous", asks=False, roles=[], tools=["book.note", "book.find"])

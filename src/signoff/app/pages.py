@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from signoff.core.authority.contract import Contract, ToolContract, load_contract
-from signoff.core.authority.envelope import Envelope, load_envelope
+from signoff.core.authority.envelope import Envelope, read_published
 from signoff.core.errors import Corrupt, NotFound
 from signoff.ports.storage import Transaction
 
@@ -58,7 +58,7 @@ class Shelf:
                 why=f"No envelope with the digest {digest[:80]} is published.",
                 fix="Publish it with `signoff envelopes publish FILE`.",
             )
-        envelope, findings = load_envelope(published.text, f"{published.name}.yaml")
+        envelope, findings = read_published(published.text, f"{published.name}.yaml")
         if envelope is None or envelope.digest != digest:
             raise _corrupt("envelope", published.name, str(findings[0]) if findings else "its digest differs")
         self._envelopes[digest] = envelope

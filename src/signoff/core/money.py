@@ -7,7 +7,7 @@ from signoff.core.errors import Malformed
 
 MICROS = 1_000_000
 INT_MAX = 2**53 - 1
-_DECIMAL = re.compile(r"(\d{1,10})(?:\.(\d+))?")
+_DECIMAL = re.compile(r"([0-9]{1,10})(?:\.([0-9]+))?")
 
 
 def usd_micros(text: str) -> int:
