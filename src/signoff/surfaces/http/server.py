@@ -18,8 +18,8 @@ import uvicorn
 
 from signoff.app.world import World
 from signoff.core.errors import Conflict
-from signoff.core.proposal import BYTES_MAX
 from signoff.surfaces.http.api import create_app
+from signoff.surfaces.http.bounded import HEAD_MAX, protocol
 
 T = TypeVar("T")
 log = logging.getLogger("signoff.http")
@@ -68,6 +68,7 @@ async def run_server(
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http=protocol(),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -76,7 +77,7 @@ async def run_server(
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=30,
         backlog=BACKLOG,
-        h11_max_incomplete_event_size=BYTES_MAX,
+        h11_max_incomplete_event_size=HEAD_MAX,
     )
     server = _Server(config)
     stopping = stop or asyncio.Event()
