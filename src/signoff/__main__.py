@@ -2,8 +2,8 @@
 """`signoff` and `python -m signoff`: the command line, with the doors that only the wiring can open."""
 
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from signoff.surfaces.cli import Doors, run
@@ -32,46 +32,10 @@ def _connect(server: "Server") -> "Connector":
     return connect(server)
 
 
-@asynccontextmanager
-async def _reading(settings: "Settings") -> "AsyncIterator[World]":
-    """Open a data directory that is there, to read: no lock is taken, no timer runs, and nothing is made.
+def _reading(settings: "Settings") -> "AbstractAsyncContextManager[World]":
+    from signoff.wiring import reading
 
-    Raises:
-        Misuse, NotFound, Corrupt: its keys or database cannot be used; each says why.
-    """
-    from signoff.adapters.clock import SystemChance, SystemClock
-    from signoff.adapters.ed25519 import Ed25519Signer
-    from signoff.adapters.keyfiles import KeyFiles
-    from signoff.adapters.mirror import CheckpointMirror
-    from signoff.adapters.sql.storage import SqliteStorage
-    from signoff.adapters.tokens import JwtTokens
-    from signoff.adapters.vault import AesGcmVault
-    from signoff.app.payloads import Keyring
-    from signoff.app.systems import Systems
-    from signoff.app.world import World
-
-    keys = KeyFiles.open(settings.keys, settings.installation)
-    clock, chance = SystemClock(), SystemChance()
-    storage = SqliteStorage(settings.database, clock)
-    world = World(
-        storage=storage,
-        clock=clock,
-        chance=chance,
-        signer=Ed25519Signer(keys),
-        tokens=JwtTokens(keys, settings.installation),
-        keyring=Keyring(AesGcmVault(keys), chance, clock),
-        systems=Systems(_connect, clock),
-        mirror=CheckpointMirror(settings.mirror_directory),
-        installation=settings.installation,
-        node="",
-        is_read_only=True,
-        log_keys=keys.verifier_keys(),
-    )
-    try:
-        yield world
-    finally:
-        await world.systems.close()
-        await storage.close()
+    return reading(settings)
 
 
 if __name__ == "__main__":

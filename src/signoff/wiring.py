@@ -89,19 +89,7 @@ async def node(settings: Settings) -> AsyncIterator[World]:
         failpoint = kill_at(settings.failpoint) if settings.failpoint else None
         storage = SqliteStorage(settings.database, clock, failpoint=failpoint)
         clock.advance_floor(await storage.view(TENANT, lambda tx: tx.ledger.last_at()))
-        world = World(
-            storage=storage,
-            clock=clock,
-            chance=chance,
-            signer=Ed25519Signer(keys),
-            tokens=JwtTokens(keys, settings.installation),
-            keyring=Keyring(AesGcmVault(keys), chance, clock),
-            systems=Systems(connect, clock),
-            mirror=CheckpointMirror(settings.mirror_directory),
-            installation=settings.installation,
-            node=mint("nod", clock.now(), chance.bytes(10)),
-            log_keys=keys.verifier_keys(),
-        )
+        world = _world(settings, keys, storage, clock, chance)
         ticking: asyncio.Task[None] | None = None
         try:
             await open_tenant(world, TENANT, partial(_keep_secret, settings.data / "admin.key"))
@@ -121,6 +109,43 @@ async def node(settings: Settings) -> AsyncIterator[World]:
             await storage.close()
     finally:
         lock.release()
+
+
+@asynccontextmanager
+async def reading(settings: Settings) -> AsyncIterator[World]:
+    """Open a data directory that is there, to read: no lock is taken, no timer runs, and nothing is made.
+
+    Raises:
+        Misuse, NotFound, Corrupt: its keys or database cannot be used; each says why.
+    """
+    keys = KeyFiles.open(settings.keys, settings.installation)
+    clock = SystemClock()
+    storage = SqliteStorage(settings.database, clock)
+    world = _world(settings, keys, storage, clock, SystemChance())
+    world.is_read_only = True
+    try:
+        yield world
+    finally:
+        await world.systems.close()
+        await storage.close()
+
+
+def _world(
+    settings: Settings, keys: KeyFiles, storage: SqliteStorage, clock: SystemClock, chance: SystemChance
+) -> World:
+    return World(
+        storage=storage,
+        clock=clock,
+        chance=chance,
+        signer=Ed25519Signer(keys),
+        tokens=JwtTokens(keys, settings.installation),
+        keyring=Keyring(AesGcmVault(keys), chance, clock),
+        systems=Systems(connect, clock),
+        mirror=CheckpointMirror(settings.mirror_directory),
+        installation=settings.installation,
+        node=mint("nod", clock.now(), chance.bytes(10)),
+        log_keys=keys.verifier_keys(),
+    )
 
 
 async def _tick_on(world: World) -> None:
