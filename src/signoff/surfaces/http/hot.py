@@ -5,6 +5,7 @@ Nothing here goes through FastAPI's machinery; their description in `/openapi.js
 (`described.py`).
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from signoff.app.action.documents import Document, document, wait_for
+from signoff.app.action.documents import Document, document
 from signoff.app.action.lists import require_holding
 from signoff.app.action.propose import propose
 from signoff.app.world import World
@@ -25,9 +26,11 @@ from signoff.core.proposal import Proposal
 from signoff.ports.storage import Transaction
 from signoff.surfaces.http.bodies import ProposalBody, idempotency_key, read
 from signoff.surfaces.http.replies import caller_in, json_reply
+from signoff.surfaces.http.waits import Waits
 
 WAIT_MAX_S: Final = 60.0
 SLICE_S: Final = 0.5
+PAUSE_S: Final = 1.0  # of whoever found no place to wait
 PROPOSE: Final = "/v1/runs/{run_id}/actions"
 READ: Final = "/v1/actions/{action_id}"
 
@@ -39,13 +42,22 @@ def hot_routes(world: World, is_draining: Callable[[], bool]) -> list[Route]:
         is_draining: tells whether the node is about to stop; whoever waits is then answered at once.
     """
 
+    waits = Waits()
+
     async def waited(caller: Caller, action_id: str, seconds: float) -> Document:
         ends = time.monotonic() + seconds
-        while True:
-            left_s = ends - time.monotonic()
-            shown = await wait_for(world, caller, action_id, max(0.0, min(left_s, SLICE_S)))
-            if shown["state"] in CONCLUDED or left_s <= SLICE_S or is_draining():
-                return shown
+        with waits.place(caller.id) as has_place:
+            if has_place:
+                while not is_draining() and (left_s := ends - time.monotonic()) > 0:
+                    action = await world.storage.view(
+                        caller.tenant, lambda tx: tx.actions.get(action_id), is_short=True
+                    )
+                    if action is None or action.is_concluded:
+                        break
+                    await world.bell.wait(action_id, min(left_s, SLICE_S))
+            else:
+                await asyncio.sleep(min(seconds, PAUSE_S))
+        return await world.storage.view(caller.tenant, lambda tx: _read(world, tx, caller, action_id), is_short=True)
 
     async def propose_action(request: Request) -> Response:
         request.scope["template"] = PROPOSE
