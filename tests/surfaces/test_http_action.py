@@ -208,6 +208,9 @@ BAD: list[tuple[str, str, Any, str, int, str]] = [
     ("POST", "/v1/runs/run_1/actions", LOOK_UP, "admin", 404, "run.unknown"),
     ("POST", "/v1/runs/run_1/actions", {"tool": "x"}, "clerk", 422, "malformed"),
     ("POST", "/v1/runs/run_1/actions", {"tool": "x", "args": {}, "confidence": 2}, "clerk", 422, "malformed"),
+    # Its name stands in the clear, in the log for ever: only what a contract could name gets there.
+    ("POST", "/v1/runs/run_1/actions", {"tool": "Pay DE89 3704", "args": {}}, "clerk", 422, "malformed"),
+    ("POST", "/v1/runs/run_1/actions", {"tool": "erp.x\n", "args": {}}, "clerk", 422, "malformed"),
     ("POST", "/v1/runs/run_1/actions?wait=61", LOOK_UP, "clerk", 422, "malformed"),
     ("GET", f"/v1/actions/{NOBODY}?wait=nan", None, "admin", 422, "malformed"),
     ("GET", f"/v1/actions/{NOBODY}?" + "wait=1&" * 30, None, "admin", 422, "malformed"),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 
+from signoff.core.authority.reading import NAME
 from signoff.core.errors import Malformed
 from signoff.core.proposal import BYTES_MAX, read_json
 from signoff.surfaces.problems import TooLarge, WrongContentType, malformed_by
@@ -46,7 +47,8 @@ class RunBody(KeyedBody):
 class ProposalBody(KeyedBody):
     """Ask for one tool call. `rationale`, `confidence` and `citations` are claims."""
 
-    tool: Name
+    # As a contract may write it: the name is kept in the clear, even of a tool that nobody knows.
+    tool: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
     args: dict[str, Any]
     rationale: Annotated[str, Field(max_length=16384)] | None = None
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
