@@ -5,7 +5,7 @@ import pytest
 
 from signoff.app.authority import halts
 from signoff.core.action.lifecycle import State
-from signoff.core.errors import Conflict, Forbidden
+from signoff.core.errors import Conflict, Forbidden, NotFound
 from tests.world import World, envelope
 
 
@@ -57,6 +57,18 @@ async def test_a_halt_covers_its_scope_and_nothing_else(world: World, scope: str
     await world.halt(scope.replace("rival", world.cast.rival.id))
     assert (await world.vote(waiting)).state is State.SUCCEEDED
     assert ((await world.propose("book.note", {"text": "x"})).state is State.DENIED) == (scope == "tool:book.note")
+    await world.check_ledger()
+
+
+async def test_an_agent_is_halted_by_its_name_too_and_a_slip_of_the_pen_is_not_taken_for_a_halt(world: World) -> None:
+    waiting = await world.propose()
+    for slip in ("agent:scribbe", "agent:agt_" + "0" * 32):
+        with pytest.raises(NotFound) as refused:
+            await world.halt(slip)
+        assert refused.value.code == "halt.agent_unknown"
+    effect = await world.halt("agent:scribe")
+    assert (effect.halt.target, effect.stopped) == (world.cast.agent.id, 1)
+    assert (await world.get(waiting)).state is State.STOPPED
     await world.check_ledger()
 
 

@@ -9,7 +9,7 @@ from signoff.app.action.ending import end_unsent
 from signoff.app.action.propose import request_digest
 from signoff.app.world import World
 from signoff.core.action.lifecycle import IN_FLIGHT, NOT_SENT, Action, State
-from signoff.core.authority.halt import Halt, in_force, read_scope
+from signoff.core.authority.halt import Halt, Scope, in_force, read_scope
 from signoff.core.errors import Conflict, NotFound
 from signoff.core.principal import Caller, require
 from signoff.ports.storage import Transaction
@@ -32,12 +32,13 @@ async def engage(
     """Stop everything of a scope that is not sent; new proposals are denied from the next transaction on.
 
     Args:
-        scope: `tenant`, `workflow:NAME`, `agent:ID` or `tool:NAME`.
+        scope: `tenant`, `workflow:NAME`, `agent:ID` (or its name), or `tool:NAME`.
         stop_undo: stop reversals asked by people too.
 
     Raises:
         Forbidden: the caller is no operator.
         Malformed: no such scope.
+        NotFound: no such agent; a halt that covers nobody would be taken for one that does.
     """
     require(caller, "operator")
     kind, target = read_scope(scope)
@@ -58,9 +59,10 @@ async def engage(
                     field="idempotency_key",
                 )
             return earlier
+        covered = _agent_id(tx, target) if kind is Scope.AGENT else target
         tx.payloads.add_key(wrapped)
         halt = Halt(
-            tx.tenant, halt_id, 0, "", kind, target, stop_undo, caller.id, tx.now, kept.commitment, wrapped.key_id,
+            tx.tenant, halt_id, 0, "", kind, covered, stop_undo, caller.id, tx.now, kept.commitment, wrapped.key_id,
             request_key=request_key, request_tag=request_tag,
         )  # fmt: skip
         return record.begin(tx, halt, "halt.engaged", [kept])
@@ -116,6 +118,18 @@ async def in_flight(world: World, tenant: str, halt: Halt) -> tuple[Action, ...]
         return tuple(action for action in actions if _is_covered(tx, (halt,), action))
 
     return await world.storage.view(tenant, body)
+
+
+def _agent_id(tx: Transaction, target: str) -> str:
+    agent = tx.authority.agent(target) or tx.authority.agent_named(target)
+    if agent is None:
+        raise NotFound(
+            what=f"Nothing was halted: there is no agent {target[:64]!r}.",
+            why="No agent of this tenant has this id or name, so that the halt would cover nothing.",
+            fix="Copy the id from `signoff agents`; or halt the tenant, which covers every agent at once.",
+            code="halt.agent_unknown",
+        )
+    return agent.agent_id
 
 
 def _covered(tx: Transaction, after: str) -> tuple[list[str], str, int]:
