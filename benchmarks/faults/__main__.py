@@ -7,6 +7,7 @@ The last line of standard output is one JSON object of counts; exit 1 if any tha
 import argparse
 import gc
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
                     _say(*(f"  {name}: {line}" for line in lines[:5]))
     if total.failing:
         _say(f"the lives of these rounds are kept in {folder}; replay one with --seed {options.seed} --only NAME")
+    else:
+        shutil.rmtree(folder)
     seconds = round(time.monotonic() - began, 1)
     told = {"database": options.database, "seed": options.seed, "seconds": seconds} | total.as_value()
     if not options.plant and not options.only:
