@@ -149,13 +149,20 @@ def released_in_doubt() -> None:
     _swap(record, "move", early)
 
 
+LATER_S = 1.0  # so that the thanks are surely on the voter's own record before the node dies
+
+
 def vote_told_early() -> None:
     """Thank the voter first, and commit the vote afterwards."""
     later: set[asyncio.Task[Any]] = set()
 
     def polite(vote: Any) -> Any:
+        async def count_later(*given: Any) -> None:
+            await asyncio.sleep(LATER_S)
+            await vote(*given)
+
         async def run(world: Any, caller: Any, action_id: str, *rest: Any) -> Any:
-            later.add(asyncio.create_task(vote(world, caller, action_id, *rest)))
+            later.add(asyncio.create_task(count_later(world, caller, action_id, *rest)))
             return await world.storage.view(caller.tenant, lambda tx: tx.actions.get(action_id))
 
         return run
