@@ -67,7 +67,7 @@ def test_the_recipe_on_a_receipt_verifies_the_signature_and_refuses_a_bent_one(t
     sealed = envelope(payload, keyid, key.sign(pae(PAYLOAD_TYPE, payload)))
     bent = sealed | {"payload": envelope(payload[:-1] + b" ", keyid, b"")["payload"]}
     for dsse, is_true in ((sealed, True), (bent, False)):
-        (tmp_path / "receipt.json").write_bytes(canonical({"dsse": dsse, "inclusion": {}}))
+        (tmp_path / "receipt.json").write_bytes(canonical({"v": 1, "type": "signoff.receipt", "envelope": dsse}))
         ran = subprocess.run(
             ["sh", "-e", "-c", html.unescape(recipe[1])], cwd=tmp_path, capture_output=True, check=False
         )
