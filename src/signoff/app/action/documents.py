@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from signoff.app.action.case import found
-from signoff.app.action.undo import outcome_name, outcome_of
+from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import CONCLUDED, Action, State

@@ -15,6 +15,7 @@ from signoff.app import record
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
 from signoff.app.action.ending import end_sent, end_unsent, issue, link_original
 from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.outcome import conflict_of
 from signoff.app.world import World
 from signoff.core.action import approval
 from signoff.core.action.doubt import (
@@ -362,8 +363,6 @@ async def _moved(world: World, case: Case) -> tuple[str, str] | None:
     """Return reason and detail of what moved in the target since the write that a reversal undoes."""
     if case.action.reverses is None:
         return None
-    from signoff.app.action.undo import conflict_of
-
     return await conflict_of(world, case.action.tenant, case.action.reverses)
 
 

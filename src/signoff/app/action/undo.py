@@ -15,7 +15,8 @@ from signoff.app.action.case import (
     resource_tag,
 )
 from signoff.app.action.execute import execute, is_ready
-from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.outcome import conflict_of, result_of
 from signoff.app.action.propose import decided, ids_for_action, judged
 from signoff.app.world import World
 from signoff.core.action import undo as rules
@@ -122,7 +123,7 @@ def _original(
     assert case.tool.undo is not None
     name = case.tool.undo.tool
     present = world.shelf.pages(tx).tool(name) or (case.contract.tools[name], case.contract)
-    return case, _outcome(world, tx, case.action), present
+    return case, result_of(world, tx, case.action), present
 
 
 async def undo_run(world: World, caller: Caller, run_id: str) -> tuple[list[Action], list[Left]]:
@@ -169,30 +170,6 @@ async def undo_run(world: World, caller: Caller, run_id: str) -> tuple[list[Acti
     return reversals, left
 
 
-async def conflict_of(world: World, tenant: str, action_id: str) -> tuple[str, str] | None:
-    """Return reason and detail of what moved in the target since an action's write, naming both values, or None."""
-
-    def kept(tx: Transaction) -> tuple[Case, object, object, Contract]:
-        case = load(world, tx, action_id)
-        check = case.tool.undo.check if case.tool.undo else None
-        present = world.shelf.pages(tx).tool(check.read) if check else None
-        image = world.keyring.open(tx, action_id, f"image.{case.action.fence}")
-        return case, _outcome(world, tx, case.action), image, present[1] if present else case.contract
-
-    case, outcome, image, contract = await world.storage.view(tenant, kept)
-    check = case.tool.undo.check if case.tool.undo else None
-    if check is None:
-        return None
-    await world.systems.look(contract.server)
-    now, problem, is_outage = await read_back(
-        world, contract, check.read, check.args, names_of(world, case, result=outcome)
-    )
-    if now is None:
-        return "target_unavailable" if is_outage else "conflict", f"The target cannot be read now: {problem}"
-    moved = rules.conflict(image if isinstance(image, dict) else None, now, check.unchanged)
-    return ("conflict", f"The target moved since the write: {moved}.") if moved else None
-
-
 _NOTHING_WRITTEN = (
     State.DENIED, State.SUGGESTED, State.CANCELLED, State.REJECTED, State.EXPIRED, State.VOIDED, State.STOPPED,
     State.FAILED,
@@ -202,26 +179,6 @@ _NOTHING_WRITTEN = (
 def _is_over(reversal: Action) -> bool:
     """Tell whether a reversal ended without taking anything back, so that another may be tried."""
     return reversal.state in _NOTHING_WRITTEN
-
-
-def _outcome(world: World, tx: Transaction, action: Action) -> object:
-    """Return the result that an action's target answered; `{}` where a person said it was done."""
-    return (outcome_of(world, tx, action) or {}).get("result", {})
-
-
-def outcome_of(world: World, tx: Transaction, action: Action) -> dict[str, object] | None:
-    """Return the last outcome kept of an action: `{"result": ...}` or `{"error": ...}`, None before any."""
-    name = outcome_name(tx, action)
-    value = world.keyring.open(tx, action.action_id, name) if name else None
-    return value if isinstance(value, dict) else None
-
-
-def outcome_name(tx: Transaction, action: Action) -> str | None:
-    """Return the name under which the last outcome of an action is kept: it is named by the entry it followed."""
-    if action.outcome is None:
-        return None
-    names = (f"outcome.{seq}" for seq in range(action.seq, 0, -1))
-    return next((name for name in names if tx.payloads.get(action.action_id, name)), None)
 
 
 def _require_own(caller: Caller, case: Case) -> None:
