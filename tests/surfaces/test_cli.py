@@ -2,6 +2,7 @@
 """The command line without a server: pages are checked, receipts are judged, and no traceback reaches a user."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -98,7 +99,21 @@ def test_envelopes_and_contracts_are_told_apart_and_checked_together(tmp_path: P
 
 def test_an_unreadable_page_is_exit_2(tmp_path: Path) -> None:
     assert run("check", tmp_path / "none.yaml").code == 2
-    assert run("check", tmp_path).code == 2
+    said = run("check", tmp_path)
+    assert (said.code, "a directory" in said.err) == (2, True)
+
+
+def test_a_page_that_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A pipe without a writer would be waited for, and a device never ends."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path, kind in ((tmp_path / "pipe.yaml", "a pipe"), (Path("/dev/zero"), "a device")):
+        said = run("check", path)
+        assert said.code == 2
+        assert f"It is {kind} and no regular file." in said.err
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "page.yaml")
+    (tmp_path / "page.yaml").write_text(ENVELOPE)
+    assert run("check", tmp_path / "link.yaml").code == 0
+    assert run("check", tmp_path / "page.yaml", "--contracts", tmp_path / "pipe.yaml").code == 2
 
 
 def test_three_hundred_broken_pages_never_crash_check_and_each_finding_has_a_line(tmp_path: Path) -> None:

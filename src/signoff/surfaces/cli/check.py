@@ -5,6 +5,7 @@ Nothing here needs a server. A file is told to be an envelope or a contract by t
 """
 
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -143,12 +144,21 @@ def read_page_file(path: Path) -> bytes:
     """Return the bytes of a page's file, `-` being standard input.
 
     Raises:
-        Malformed: it cannot be read.
+        Malformed: it cannot be read, or is no regular file: a pipe or a device may never end, or never begin.
     """
     try:
         if str(path) == "-":
             return sys.stdin.buffer.read(_FILE_MAX)
-        with path.open("rb") as file:
+        # Asked of what was opened, not of the path, which may change its meaning; and opened without waiting for a
+        # writer, as a named pipe else does.
+        with open(path, "rb", opener=_at_once) as file:  # a `Path` takes no opener
+            if kind := _irregular(os.fstat(file.fileno()).st_mode):
+                raise Malformed(
+                    what=f"{path} cannot be read.",
+                    why=f"It is {kind} and no regular file.",
+                    fix="Give a file; what a program writes is taken from standard input, as `-`.",
+                    code="cli.file",
+                )
             return file.read(_FILE_MAX)
     except (OSError, ValueError) as error:
         raise Malformed(
@@ -157,6 +167,18 @@ def read_page_file(path: Path) -> bytes:
             fix="Check the path, and that this user may read it.",
             code="cli.file",
         ) from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _irregular(mode: int) -> str | None:
+    """Return what a file is that is no regular one, None for one that is."""
+    if stat.S_ISREG(mode):
+        return None
+    kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((name for test, name in kinds if test(mode)), "a device")
 
 
 def kind_of(source: bytes) -> Kind:
