@@ -5,6 +5,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def counted(run_id: str = "run_1") -> Callable[[Transaction], int]:
     def body(tx: Transaction) -> int:
         now = tx.runs.get(run_id)
         assert now is not None
-        tx.update(now, {"seq": now.seq + 1})
+        tx.update(now, replace(now, seq=now.seq + 1), ("seq",))
         return now.seq + 1
 
     return body
@@ -237,8 +238,8 @@ async def test_an_update_of_what_has_moved_is_refused(opened: Opened) -> None:
     def body(tx: Transaction) -> None:
         was = tx.runs.get("run_1")
         assert was is not None
-        tx.update(was, {"seq": was.seq + 1})
-        tx.update(was, {"seq": was.seq + 2, "workflow": "mine"})
+        tx.update(was, replace(was, seq=was.seq + 1), ("seq",))
+        tx.update(was, replace(was, seq=was.seq + 2, workflow="mine"), ("seq", "workflow"))
 
     with pytest.raises(Conflict) as refused:
         await storage.transact("a", body)
@@ -331,7 +332,7 @@ async def test_whatever_is_remembered_is_what_is_stored(opened: Opened) -> None:
                 if person is None:
                     tx.insert(Person(tx.tenant, "prs_1", 1, "h", ("r",), "p", "key_1"))
                 else:
-                    tx.update(person, {"seq": person.seq + 1, "roles": (f"r{person.seq}",)})
+                    tx.update(person, replace(person, seq=person.seq + 1, roles=(f"r{person.seq}",)), ("seq", "roles"))
             elif chance.random() < 0.1:
                 name = f"hlt_{chance.random()}"
                 tx.insert(Halt(tx.tenant, name, 1, "h", Scope.TENANT, "", False, "prs_1", 1, "r", "key_1"))
@@ -348,14 +349,12 @@ async def test_whatever_is_remembered_is_what_is_stored(opened: Opened) -> None:
                     )
                 )
             else:
-                tx.update(
-                    known,
-                    {
-                        "seq": known.seq + 1, "state": chance.choice(states), "fence": chance.randrange(3),
-                        "waiting_since": chance.choice((None, 5, 9)), "waited_us": chance.randrange(20),
-                        "reason": chance.choice((None, "halted", "drift")), "settled_usd_micros": chance.randrange(9),
-                    },
-                )  # fmt: skip
+                changes: dict[str, Any] = {
+                    "seq": known.seq + 1, "state": chance.choice(states), "fence": chance.randrange(3),
+                    "waiting_since": chance.choice((None, 5, 9)), "waited_us": chance.randrange(20),
+                    "reason": chance.choice((None, "halted", "drift")), "settled_usd_micros": chance.randrange(9),
+                }  # fmt: skip
+                tx.update(known, replace(known, **changes), changes)
             tx.actions.tally(f"run_{number % 3}", "t0", "")
             if chance.random() < 0.2:
                 raise ValueError("undone")
@@ -373,8 +372,8 @@ async def test_a_transaction_names_no_other_tenant(opened: Opened) -> None:
         await storage.transact(tenant, fill)
     foreign: list[Callable[[Transaction], Any]] = [
         lambda tx: tx.insert(run("b", "run_9")),
-        lambda tx: tx.update(run("b"), {"workflow": "mine"}),
-        lambda tx: tx.update(run("a"), {"tenant": "b"}),
+        lambda tx: tx.update(run("b"), run("b"), ("workflow",)),
+        lambda tx: tx.update(run("a"), run("b"), ("tenant",)),
         lambda tx: tx.actions.add_vote(vote("b", "prs_9")),
     ]
     for body in foreign:

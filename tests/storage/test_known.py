@@ -42,7 +42,7 @@ async def test_a_body_that_fails_leaves_nothing_known(storage: SqliteStorage) ->
     await storage.transact(T, _tally)
 
     def fails(tx: Transaction) -> None:
-        tx.update(an_action(), {"state": State.DENIED, "seq": 2})
+        tx.update(an_action(), replace(an_action(), state=State.DENIED, seq=2), ("state", "seq"))
         tx.insert(an_action(2))
         raise LookupError
 
@@ -66,7 +66,9 @@ async def test_what_another_connection_writes_is_seen_by_the_next_body(storage: 
 
 async def test_a_row_reads_as_it_was_written_from_memory_and_from_disk(storage: SqliteStorage) -> None:
     await storage.transact(T, lambda tx: tx.insert(an_action()))
-    await storage.transact(T, lambda tx: tx.update(an_action(), {"state": "denied", "seq": 2}))
+    await storage.transact(
+        T, lambda tx: tx.update(an_action(), replace(an_action(), state=State.DENIED, seq=2), ("state", "seq"))
+    )
     known = await storage.transact(T, lambda tx: tx.actions.get("act_1"))
     assert known is not None and known.state is State.DENIED
     assert known == await storage.view(T, lambda tx: tx.actions.get("act_1"))

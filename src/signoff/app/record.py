@@ -63,7 +63,7 @@ def move(
         tx.passed(f"{row.state}->{changes['state']}")
     told = {name: _plain(value) for name, value in changes.items() if getattr(row, name) != value}
     after = _append(tx, row, type_, told, _rows(payloads, votes, told), changes)
-    tx.update(row, {**changes, "seq": after.seq, "head": after.head})
+    tx.update(row, after, (*changes, "seq", "head"))
     for vote in votes:
         tx.actions.add_vote(vote)
     _keep(tx, payloads)

@@ -255,8 +255,8 @@ class Transaction(Protocol):
     def insert(self, row: Any) -> None:
         """Insert a row that authorises, as its first entry says."""
 
-    def update(self, row: Any, changes: Mapping[str, Any]) -> None:
-        """Change columns of `row`, if its `seq` is still the one that was read.
+    def update(self, was: Any, row: Any, names: Iterable[str]) -> None:
+        """Write the columns `names` of `row` over `was`, if its `seq` is still the one that was read.
 
         Raises:
             Conflict: it moved meanwhile.

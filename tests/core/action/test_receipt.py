@@ -13,7 +13,7 @@ LOG = "play.test/t/1"
 
 def told(**changed: Any) -> dict[str, Any]:
     action = an_action(
-        state=State.SUCCEEDED, receipt_id="rcp_1", ended_at=9, checks='[["agent","pass",""]]', outcome="sha256:o",
+        state=State.SUCCEEDED, receipt_id="rcp_1", ended_at=9, checks="agent writes:ask:write_asks", outcome="sha256:o",
         **changed,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(statement(action, a_run(), [a_vote("prs_1", "Clerk")], LOG))
@@ -33,6 +33,7 @@ def test_it_tells_what_was_bound_who_said_yes_and_where_its_entry_is() -> None:
     assert [voter["person"] for voter in predicate["voters"]] == ["prs_1"]
     assert predicate["self_approved"] is False
     assert predicate["due_s"] == 60
+    assert predicate["checks"] == [["agent", "pass", ""], ["writes", "ask", "write_asks"]]
     assert predicate["commitments"] == {
         "args_proposed": "sha256:a", "args_effective": "sha256:a", "outcome": "sha256:o",
     }  # fmt: skip

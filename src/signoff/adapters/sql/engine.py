@@ -6,7 +6,7 @@ three times faster than executing them through SQLAlchemy (`docs/adr/0005`).
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,18 @@ def param(name: str) -> BindParameter[Any]:
 class Statement:
     """One compiled statement: its text, and its parameters in the order in which the driver wants them."""
 
-    __slots__ = ("_fixed", "_names", "text")
+    __slots__ = ("_fixed", "names", "text")
 
     def __init__(self, clause: ClauseElement) -> None:
         compiled = clause.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
+        self.names: tuple[str, ...] = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
 
     def arguments(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the positional parameters: those given, else those written into the clause."""
         fixed = self._fixed
-        return [given[name] if name in given else fixed.get(name) for name in self._names]
+        return [given[name] if name in given else fixed.get(name) for name in self.names]
 
 
 class Connection:

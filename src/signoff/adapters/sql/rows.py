@@ -3,7 +3,7 @@
 
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from enum import StrEnum
 from operator import attrgetter
@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Table, insert, select, update
 
 from signoff.adapters.sql.engine import Connection, Statement, param
-from signoff.core.values import changed
 
 N = TypeVar("N")
+Updating = tuple[str, Callable[[Any], tuple[Any, ...]], Callable[[Any], tuple[Any, ...]]]
 
 
 class Noun(Generic[N]):
@@ -27,7 +27,7 @@ class Noun(Generic[N]):
         self._readers = [(i, reader) for i, name in enumerate(self.names) if (reader := _reader(hints[name]))]
         self._values = attrgetter(*self.names)
         self._insert = Statement(insert(table).values({name: param(name) for name in self.names}))
-        self._updates: dict[tuple[str, ...], Statement] = {}
+        self._updates: dict[tuple[str, ...], Updating] = {}
         self._key = [column.name for column in table.primary_key]
 
     def query(self, *where: ColumnElement[bool], order: Any = None, most: bool = False) -> Statement:
@@ -47,15 +47,6 @@ class Noun(Generic[N]):
                 values[index] = reader(values[index])
         return self.kind(*values)
 
-    def after(self, noun: N, changes: Mapping[str, Any]) -> N:
-        """Return the noun as its row reads once `changes` are written."""
-        plain = {self.names[index]: reader for index, reader in self._readers}
-        read = {
-            name: plain[name](value) if name in plain and value is not None else value
-            for name, value in changes.items()
-        }
-        return changed(noun, **read)
-
     def one(self, connection: Connection, statement: Statement, **given: Any) -> N | None:
         row = connection.run(statement, given).fetchone()
         return None if row is None else self.read(row)
@@ -69,20 +60,31 @@ class Noun(Generic[N]):
             values[index] = _column(values[index])
         connection.execute(self._insert.text, values)
 
-    def update(self, connection: Connection, noun: N, changes: Mapping[str, Any]) -> bool:
-        """Change columns of the row that `noun` was read from; False if it moved meanwhile (another `seq`)."""
-        names = tuple(changes)
-        statement = self._updates.get(names)
-        if statement is None:
-            c = self.table.c
-            clause = update(self.table).where(
-                *(c[key] == param(f"key_{key}") for key in self._key), c.seq == param("was")
-            )
-            statement = self._updates[names] = Statement(clause.values({name: param(f"new_{name}") for name in names}))
-        given = {f"new_{name}": _column(value) for name, value in changes.items()}
-        given |= {f"key_{key}": getattr(noun, key) for key in self._key}
-        given["was"] = noun.seq  # type: ignore[attr-defined]
-        return connection.run(statement, given).rowcount == 1
+    def update(self, connection: Connection, was: N, noun: N, names: tuple[str, ...]) -> bool:
+        """Write columns of `noun` over the row that was read as `was`; False if it moved meanwhile (another `seq`)."""
+        known = self._updates.get(names)
+        if known is None:
+            known = self._updates[names] = self._updating(names)
+        text, read, key = known
+        values = [_column(value) for value in read(noun)]
+        values += key(was)
+        return connection.execute(text, values).rowcount == 1
+
+    def _updating(self, names: tuple[str, ...]) -> "Updating":
+        """Return the text of an update, and what reads its parameters, in their order: new values, then the key."""
+        c, key = self.table.c, (*self._key, "seq")
+        clause = update(self.table).where(*(c[name] == param(f"was_{name}") for name in key))
+        # SQLAlchemy sets columns in the order of the table.
+        columns = tuple(name for name in self.names if name in names)
+        statement = Statement(clause.values({name: param(f"new_{name}") for name in columns}))
+        assert statement.names == (*(f"new_{name}" for name in columns), *(f"was_{name}" for name in key))
+        return statement.text, _many(*columns), _many(*key)
+
+
+def _many(*names: str) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what reads attributes as a tuple, even if it is one."""
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda noun: (read(noun),)
 
 
 def _column(value: Any) -> Any:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,18 +59,15 @@ class SqlTransaction:
         NOUNS[type(row)].insert(self._connection, self._own(row))
         self._written(row)
 
-    def update(self, row: Any, changes: Mapping[str, Any]) -> None:
-        noun = NOUNS[type(row)]
-        if "tenant" in changes:
-            raise AssertionError("a row never changes its tenant")
-        if not noun.update(self._connection, self._own(row), changes):
+    def update(self, was: Any, row: Any, names: Iterable[str]) -> None:
+        if not NOUNS[type(row)].update(self._connection, self._own(was), self._own(row), tuple(names)):
             raise Conflict(
                 what="Somebody else was faster.",
-                why=f"What was read at entry {row.seq} has moved since.",
+                why=f"What was read at entry {was.seq} has moved since.",
                 fix="Read it again and decide anew.",
                 code="storage.moved",
             )
-        self._written(noun.after(row, changes) if type(row) is Action else row)
+        self._written(row)
 
     def passed(self, edge: str) -> None:
         self.edges.append(edge)

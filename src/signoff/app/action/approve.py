@@ -10,9 +10,9 @@ from signoff.app.action.case import bearing_again, found, load, require_standing
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.gather import Seen, gather, needs_gathering
-from signoff.app.action.propose import checks_text, judged
+from signoff.app.action.propose import judged
 from signoff.app.world import World
-from signoff.core.action import approval
+from signoff.core.action import approval, checks
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
@@ -140,7 +140,7 @@ async def edit(
             "revision": revision,
             "args_effective": kept.commitment,
             "preview": preview.commitment if preview else None,
-            "checks": checks_text(decision),
+            "checks": checks.line(decision.checks),
             "decision": explained.commitment,
             "decided_at": tx.now,
             "owed": approval.duties_text(decision.duties),

@@ -14,6 +14,7 @@ from typing import Any
 from signoff.app.action.case import found
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.world import World
+from signoff.core.action import checks
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import from_value
@@ -298,17 +299,15 @@ def _kept(world: World, tx: Transaction, action: Action) -> Document:
 
 
 def _checks(world: World, tx: Transaction, action: Action, is_person: bool) -> list[Document]:
-    checks = json.loads(action.checks or "[]")
+    made = checks.read(action.checks)
     if not is_person:
         return [
-            {"check": name, "outcome": outcome, "reason": reason}
-            for name, outcome, reason in checks
-            if outcome != "pass"
+            {"check": name, "outcome": outcome, "reason": reason} for name, outcome, reason in made if outcome != "pass"
         ]
     details: Mapping[str, str] = world.keyring.open(tx, action.action_id, f"decision.{action.revision}") or {}
     return [
         {"check": name, "outcome": outcome, "reason": reason, "detail": details.get(name, "")}
-        for name, outcome, reason in checks
+        for name, outcome, reason in made
     ]
 
 

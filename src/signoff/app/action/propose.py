@@ -17,7 +17,7 @@ from signoff.app.action.ending import end_unsent
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.payloads import Seal
 from signoff.app.world import World
-from signoff.core.action import approval
+from signoff.core.action import approval, checks
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
@@ -26,7 +26,6 @@ from signoff.core.principal import Caller
 from signoff.core.proposal import Proposal
 from signoff.core.run import Run
 from signoff.core.values import changed
-from signoff.ledger.canonical import canonical
 from signoff.ports.storage import SealedPayload, Transaction
 
 ENDS = {Verdict.DENY: State.DENIED, Verdict.SUGGEST: State.SUGGESTED, Verdict.ASK: State.PENDING_APPROVAL}
@@ -216,7 +215,7 @@ def decided(
         action,
         state=state,
         verdict=str(decision.verdict),
-        checks=checks_text(decision),
+        checks=checks.line(decision.checks),
         decision=payloads[-1].commitment if details else None,
         decided_at=tx.now,
         preview=preview.commitment if preview else None,
@@ -232,11 +231,6 @@ def decided(
     if not is_final and (asks or action.effect != "read"):
         row = changed(row, digest=approval.digest(row, run))
     return row, payloads
-
-
-def checks_text(decision: Decision) -> str:
-    """Return the checks as they are kept in the clear: name, outcome, reason code."""
-    return canonical([[check.check, str(check.outcome), check.reason] for check in decision.checks]).decode()
 
 
 def differences(before: Action, after: Action) -> dict[str, Any]:

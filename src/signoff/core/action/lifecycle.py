@@ -85,7 +85,7 @@ class Action:
     request_tag: str | None = None
     resource: str | None = None  # keyed digest of the resource it writes to
     verdict: str | None = None
-    checks: str | None = None  # canonical JSON [[check, outcome, reason]]
+    checks: str | None = None  # one line, see `checks.py`
     decision: str | None = None  # commitment to the checks' details
     decided_at: int | None = None
     revision: int = 1

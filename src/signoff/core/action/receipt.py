@@ -5,10 +5,10 @@ It is built in the transaction of the outcome and signed after the commit; `sign
 from the recorded rows and compares the bytes.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from signoff.core.action import checks
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
 from signoff.core.run import Run
@@ -55,7 +55,7 @@ def statement(action: Action, run: Run, votes: Sequence[Vote], log: str) -> byte
         "state": str(action.state),
         "attempts": action.fence,
         "key": action.key,
-        "checks": json.loads(action.checks or "[]"),
+        "checks": [list(check) for check in checks.read(action.checks)],
         "voters": [
             {
                 "person": vote.person_id,
