@@ -22,7 +22,7 @@ from signoff.adapters.vault import AesGcmVault
 from signoff.app.payloads import Keyring
 from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems
-from signoff.app.tick import tick
+from signoff.app.tick import finish, tick
 from signoff.app.world import TENANT, World
 from signoff.core.authority.contract import Server
 from signoff.core.errors import Conflict, Malformed, SignoffError
@@ -33,6 +33,7 @@ from signoff.settings import Settings
 log = logging.getLogger("signoff.node")
 TICK_S = 0.25
 DRAIN_S = 10.0
+FINISH_S = 2.0  # of that, kept for what was done last: its receipts, its place in the log, the mirror
 
 
 class DirectoryLock:
@@ -104,7 +105,11 @@ async def node(settings: Settings) -> AsyncIterator[World]:
                 ticking.cancel()
                 with suppress(asyncio.CancelledError):
                     await ticking
-            await world.legs.drain(DRAIN_S)
+            loop = asyncio.get_running_loop()
+            until = loop.time() + DRAIN_S
+            await world.legs.drain(DRAIN_S - FINISH_S)
+            if ticking is not None:
+                await finish(world, TENANT, until - loop.time())
             await world.systems.close()
             await storage.close()
     finally:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line against a real server: who looks, approves exactly what was shown, proves it, and takes it back."""
 
+import json
 import shutil
 import signal
 import stat
@@ -324,9 +325,19 @@ def test_a_served_directory_is_refused_to_a_second_server_which_says_how_to_reac
 
 def test_a_server_told_to_stop_ends_cleanly_and_begins_again(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
+        assert server.run("login", "--url", server.url, "--key-file", server.data / "admin.key").code == 0
+        agent_key = tmp_path / "agent.key"
+        assert server.run("agents", "add", "clerk", "--key-file", agent_key).code == 0
+        with Client(server.url, agent_key.read_text().strip()) as agent:
+            for nth in range(5):
+                agent.begin("invoice_reconcile", f"Task {nth}.")
         server.child.send_signal(signal.SIGTERM)
         assert server.child.wait(20) == 0
         assert "Traceback" not in (tmp_path / "log").read_text()
+    told = run("ledger", "verify", "--data", server.data, "--json")
+    assert (told.code, told.json["pending"]) == (0, 0)  # what was done last has its place in the log
+    mirrored = (next((server.data / "mirror").glob("*.checkpoints"))).read_text().splitlines()[-1]
+    assert json.loads(mirrored)["size"] == told.json["entries"]
     (server.data / "admin.key").unlink()
     said = process("serve", "--data", server.data, "--port", "0", "--envelope", tmp_path / "envelope.yaml")
     assert said.code == 1

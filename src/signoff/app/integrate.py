@@ -6,17 +6,18 @@ checkpoint is ever shown or mirrored, so that two integrators could not tell two
 """
 
 import asyncio
+import threading
+from contextlib import suppress
 
 from signoff.app.world import World
 from signoff.ledger import checkpoint
-from signoff.ledger.dsse import PAYLOAD_TYPE, pae
 from signoff.ledger.entry import leaf_hash
 from signoff.ledger.merkle import Frontier
 from signoff.ports.storage import LogHead, Transaction
 
-# Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds, and 64 signatures two.
+# Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds.
 # A call takes many, so that it keeps up with the writers; it ends all the same, for other timers wait behind it.
-ENTRIES_AT_ONCE, RECEIPTS_AT_ONCE, SLICES_MAX = 256, 64, 32
+ENTRIES_AT_ONCE, SLICES_MAX = 256, 32
 
 
 async def integrate(world: World, tenant: str) -> int:
@@ -60,33 +61,29 @@ async def mirror_head(world: World, tenant: str) -> None:
 
 
 async def _mirror(world: World, head: LogHead) -> None:
-    # It syncs a file, which is no work for the event loop; and a timer that is cancelled must not leave it undone.
-    await asyncio.shield(asyncio.to_thread(world.mirror.keep, head.origin, head.size, head.note))
+    """Keep a checkpoint beside the database; it syncs a file, which is no work for the event loop.
 
+    The thread is its own, not the loop's: the loop waits for its threads when it ends, and a mirror that hangs, being
+    on another disk or over a network, must not keep a node from stopping. A timer that is cancelled leaves it going on.
+    """
+    loop = asyncio.get_running_loop()
+    kept: asyncio.Future[None] = loop.create_future()
 
-async def sign_receipts(world: World, tenant: str) -> int:
-    """Sign the receipts whose outcomes are committed, slice by slice; returns how many."""
-    signed = 0
-    for _ in range(SLICES_MAX):
-        count = await _sign_some(world, tenant)
-        signed += count
-        if count < RECEIPTS_AT_ONCE:
-            break
-    return signed
+    def tell(error: Exception | None) -> None:
+        if not kept.done():
+            kept.set_result(None) if error is None else kept.set_exception(error)
 
+    def keep() -> None:
+        error: Exception | None = None
+        try:
+            world.mirror.keep(head.origin, head.size, head.note)
+        except Exception as raised:  # noqa: BLE001  # whatever it is, whoever waits is told
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits
+            loop.call_soon_threadsafe(tell, error)
 
-async def _sign_some(world: World, tenant: str) -> int:
-    waiting = await world.storage.view(tenant, lambda tx: tx.receipts.unsigned(RECEIPTS_AT_ONCE))
-    if not waiting:
-        return 0
-    signatures = world.signer.sign_many("receipt", [pae(PAYLOAD_TYPE, receipt.statement) for receipt in waiting])
-
-    def body(tx: Transaction) -> int:
-        for receipt, signature in zip(waiting, signatures, strict=True):
-            tx.receipts.sign(receipt.receipt_id, signature.key_id, signature.value)
-        return len(waiting)
-
-    return await world.storage.transact(tenant, body)
+    threading.Thread(target=keep, name="signoff-mirror", daemon=True).start()
+    await kept
 
 
 def _edge(tx: Transaction, size: int) -> list[bytes]:

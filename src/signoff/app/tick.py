@@ -4,6 +4,7 @@
 A wait is a row, not a thread: whatever `tick` finds, it finds again after a restart.
 """
 
+import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -13,10 +14,11 @@ from signoff.app.action.case import found, load
 from signoff.app.action.ending import end_sent, end_unsent
 from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
 from signoff.app.action.propose import onward
+from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.settle import last_send, settle
 from signoff.app.authority.halts import stop_covered
 from signoff.app.authority.policies import void_withdrawn
-from signoff.app.integrate import integrate, sign_receipts
+from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import SignoffError
@@ -42,6 +44,28 @@ async def tick(world: World, tenant: str) -> None:
     await _resume(world, tenant)
     await sign_receipts(world, tenant)
     await integrate(world, tenant)
+
+
+async def finish(world: World, tenant: str, within_s: float) -> None:
+    """Sign, integrate and mirror what a stop would else leave to the next start.
+
+    Never raises and never takes longer than `within_s` seconds: a disk that hangs does not hold up a stop, and what is
+    left over is found again by the first tick.
+    """
+    if world.is_read_only:
+        return
+    try:
+        async with asyncio.timeout(within_s):
+            while await sign_receipts(world, tenant):
+                pass
+            while await integrate(world, tenant):
+                pass
+            await mirror_head(world, tenant)  # a tick that was cut short may have recorded one and not come to that
+    except TimeoutError:
+        log.warning("not everything could be signed and integrated within %.1f s; the next start does it", within_s)
+    except Exception as error:  # noqa: BLE001  # whatever it is, a stop goes on
+        why = error.code if isinstance(error, SignoffError) else type(error).__name__
+        log.warning("not everything could be signed and integrated before the stop (%s); the next start does it", why)
 
 
 async def _recover_leases(world: World, tenant: str, now: int) -> None:
