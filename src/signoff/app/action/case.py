@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from signoff.app.action.hand import Hand
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
@@ -31,6 +32,7 @@ class Case:
     args: Mapping[str, Any]
     preview: Preview | None
     seal: Seal
+    hand: Hand | None = None  # of the call that proposed it, if one waits to be told
 
 
 def load(world: World, tx: Transaction, action_id: str) -> Case:

@@ -8,10 +8,13 @@ not concluded (contract, section 1, "Facts").
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import orjson
+
 from signoff.app.action.case import found
+from signoff.app.action.hand import Hand
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.world import World
 from signoff.core.action import checks
@@ -22,6 +25,7 @@ from signoff.core.errors import NotFound
 from signoff.core.principal import Caller
 from signoff.core.run import Run
 from signoff.ledger.bundle import Opening, Proof, bundle
+from signoff.ledger.canonical import canonical
 from signoff.ledger.dsse import envelope
 from signoff.ledger.merkle import inclusion_proof
 from signoff.ports.storage import Transaction
@@ -29,6 +33,7 @@ from signoff.ports.storage import Transaction
 Document = dict[str, Any]
 
 
+@lru_cache(maxsize=1024)  # bodies of one batch share an instant
 def when(us: int | None) -> str | None:
     """Return RFC 3339 in UTC with microseconds for an instant."""
     return (
@@ -70,9 +75,62 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
     if action is None or run is None or (caller.is_agent and run.agent_id != caller.id):
         raise found_not(action_id)
     is_person = not caller.is_agent
-    outcome = outcome_of(world, tx, action) or {}
-    kept = _kept(world, tx, action)
-    shown: Document = {
+    shown = _document(
+        action,
+        run,
+        made=_made(world, tx, action) if is_person else _remarks(action.checks),
+        args=_kept(world, tx, action),
+        preview=_preview(world, tx, action) if is_person else _digest_of_preview(action),
+        approval=_approval(world, tx, action) if action.owed else None,
+        outcome=outcome_of(world, tx, action) or {},
+    )
+    if is_person:
+        shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
+        if action.state in CONCLUDED:
+            shown["key"] = action.key
+    return shown
+
+
+def told(hand: Hand, args: Mapping[str, Any]) -> Document | None:
+    """Return the document of a new action for the agent that proposed it, as `document` would read it, or None.
+
+    Everything it shows was in hand when the leg ended; an approval that is owed has no votes yet. None means: read it.
+
+    Args:
+        args: of the proposal.
+    """
+    action, run = hand.action, hand.run
+    if action is None or run is None or action.revision != 1 or action.args_approved or action.reverses:
+        return None
+    value = as_kept(args)
+    return _document(
+        action,
+        run,
+        made=_remarks(action.checks),
+        args={"proposed": value, "approved": None, "effective": value},
+        preview=_digest_of_preview(action),
+        approval=_asked(action, []) if action.owed else None,
+        outcome=as_kept(hand.outcome) if hand.outcome is not None else {},
+    )
+
+
+def as_kept(value: Mapping[str, Any]) -> Document:
+    """Return a value as it is read back once it is sealed: members in canonical order, numbers in their one form."""
+    kept: Document = orjson.loads(canonical(dict(value)))
+    return kept
+
+
+def _document(
+    action: Action,
+    run: Run,
+    *,
+    made: list[Document],
+    args: Document,
+    preview: Document | None,
+    approval: Document | None,
+    outcome: Mapping[str, Any],
+) -> Document:
+    return {
         "action_id": action.action_id,
         "run_id": action.run_id,
         "workflow": run.workflow,
@@ -84,14 +142,14 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         "agent_id": run.agent_id,
         "principal_id": run.principal_id,
         "proposed_by": action.by,
-        "decision": {"verdict": action.verdict, "checks": _checks(world, tx, action, is_person)},
-        "args": kept,
+        "decision": {"verdict": action.verdict, "checks": made},
+        "args": args,
         "digest": action.digest,
         "revision": action.revision,
         "reverses": action.reverses,
         "reversed_by": action.reversed_by,
-        "preview": _preview(world, tx, action),
-        "approval": _approval(world, tx, action) if action.owed else None,
+        "preview": preview,
+        "approval": approval,
         "result": outcome.get("result"),
         "error": outcome.get("error"),
         "resolution": outcome.get("resolution"),
@@ -106,14 +164,6 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         },
         "explain": explain(action),
     }
-    if is_person:
-        shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
-        if action.state in CONCLUDED:
-            shown["key"] = action.key
-    elif action.preview:
-        # What an approver would see is not for the agent that asks.
-        shown["preview"] = {"digest": action.preview}
-    return shown
 
 
 def brief(action: Action, run: Run) -> Document:
@@ -216,24 +266,27 @@ def receipt_bundle(world: World, tx: Transaction, caller: Caller, receipt_id: st
 
 def explain(action: Action) -> str:
     """Return one sentence for a person: where the action stands, and why."""
-    said = {
-        State.PROPOSED: "Proposed; being decided.",
-        State.PENDING_APPROVAL: f"Waits for approval by {_owed(action)}.",
-        State.APPROVED: "Approved; about to be sent after a last look.",
-        State.DISPATCHING: "Being sent now.",
-        State.IN_DOUBT: "Sent, and the outcome is not known yet; the target is being asked.",
-        State.NEEDS_PERSON: "Nobody but a person can find out whether it was done.",
-        State.SUCCEEDED: "Done, and receipted." if action.effect != "read" else "Read.",
-        State.REVERSING: "Being undone.",
-        State.REVERSED: "Done, and then undone.",
-        State.REVERSAL_FAILED: "Done; an undo was tried and took nothing back.",
-    }.get(action.state)
+    if action.state is State.PENDING_APPROVAL:
+        return f"Waits for approval by {_owed(action)}."
+    if action.state is State.SUCCEEDED and action.effect == "read":
+        return "Read."
     return (
-        said
+        _STANDS.get(action.state)
         or f"{str(action.state).capitalize()}: {REASONS.get(action.reason or '', action.reason or 'no reason given')}."
     )
 
 
+_STANDS = {
+    State.PROPOSED: "Proposed; being decided.",
+    State.APPROVED: "Approved; about to be sent after a last look.",
+    State.DISPATCHING: "Being sent now.",
+    State.IN_DOUBT: "Sent, and the outcome is not known yet; the target is being asked.",
+    State.NEEDS_PERSON: "Nobody but a person can find out whether it was done.",
+    State.SUCCEEDED: "Done, and receipted.",
+    State.REVERSING: "Being undone.",
+    State.REVERSED: "Done, and then undone.",
+    State.REVERSAL_FAILED: "Done; an undo was tried and took nothing back.",
+}
 REASONS = {
     "expired": "nobody decided in time",
     "rejected": "a person said no",
@@ -298,17 +351,28 @@ def _kept(world: World, tx: Transaction, action: Action) -> Document:
     return {"proposed": first, "approved": effective if action.args_approved else None, "effective": effective}
 
 
-def _checks(world: World, tx: Transaction, action: Action, is_person: bool) -> list[Document]:
-    made = checks.read(action.checks)
-    if not is_person:
-        return [
-            {"check": name, "outcome": outcome, "reason": reason} for name, outcome, reason in made if outcome != "pass"
-        ]
+def _made(world: World, tx: Transaction, action: Action) -> list[Document]:
+    """Return the checks of a decision for a person, details included."""
     details: Mapping[str, str] = world.keyring.open(tx, action.action_id, f"decision.{action.revision}") or {}
     return [
         {"check": name, "outcome": outcome, "reason": reason, "detail": details.get(name, "")}
-        for name, outcome, reason in made
+        for name, outcome, reason in checks.read(action.checks)
     ]
+
+
+def _remarks(line: str | None) -> list[Document]:
+    """Return the checks of a decision for an agent: those that did not simply pass."""
+    return [{"check": name, "outcome": outcome, "reason": reason} for name, outcome, reason in _not_passed(line)]
+
+
+@lru_cache(maxsize=256)  # the checks of one tool under one envelope mostly read the same
+def _not_passed(line: str | None) -> tuple[tuple[str, str, str], ...]:
+    return tuple(made for made in checks.read(line) if made[1] != "pass")
+
+
+def _digest_of_preview(action: Action) -> Document | None:
+    # What an approver would see is not for the agent that asks.
+    return {"digest": action.preview} if action.preview else None
 
 
 def _preview(world: World, tx: Transaction, action: Action) -> Document | None:
@@ -320,8 +384,27 @@ def _preview(world: World, tx: Transaction, action: Action) -> Document | None:
 
 
 def _approval(world: World, tx: Transaction, action: Action) -> Document:
-    votes = tx.actions.votes(action.action_id)
     revisions = {action.digest: action.revision}
+    return _asked(
+        action,
+        [
+            {
+                "person_id": vote.person_id,
+                "decision": vote.decision,
+                "role": vote.role,
+                "at": when(vote.at),
+                "digest": vote.digest,
+                "counts": vote.digest == action.digest,
+                "reason": world.keyring.open(
+                    tx, action.action_id, f"vote.{revisions.get(vote.digest, 1)}.{vote.person_id}"
+                ),
+            }
+            for vote in tx.actions.votes(action.action_id)
+        ],
+    )
+
+
+def _asked(action: Action, votes: list[Document]) -> Document:
     return {
         "approval_id": action.approval_id,
         "owed": [
@@ -334,20 +417,7 @@ def _approval(world: World, tx: Transaction, action: Action) -> Document:
             for duty in duties_of(action)
         ],
         "expires": when(action.expires_at),
-        "votes": [
-            {
-                "person_id": vote.person_id,
-                "decision": vote.decision,
-                "role": vote.role,
-                "at": when(vote.at),
-                "digest": vote.digest,
-                "counts": vote.digest == action.digest,
-                "reason": world.keyring.open(
-                    tx, action.action_id, f"vote.{revisions.get(vote.digest, 1)}.{vote.person_id}"
-                ),
-            }
-            for vote in votes
-        ],
+        "votes": votes,
     }
 
 

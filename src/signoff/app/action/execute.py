@@ -255,7 +255,14 @@ async def conclude(
             link_original(tx, after)
         return after
 
-    return await world.storage.transact(action.tenant, body, guards=(action.action_id,))
+    if (hand := case.hand) is None:
+        return await world.storage.transact(action.tenant, body, guards=(action.action_id,))
+    after, agent = await world.storage.transact(
+        action.tenant, lambda tx: (body(tx), tx.authority.agent(action.by)), guards=(action.action_id,)
+    )
+    if after.outcome == (outcome.commitment if outcome else None):  # another record that came first is read, not told
+        hand.hold(after, case.run, agent, value)
+    return after
 
 
 async def _kept_alive(world: World, action: Action, call: Awaitable[Answer]) -> Answer:

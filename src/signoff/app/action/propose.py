@@ -15,6 +15,7 @@ from signoff.app.action import execute
 from signoff.app.action.case import Case, bearing, bearing_again, found, load, require_standing, resource_tag
 from signoff.app.action.ending import end_unsent
 from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.hand import Hand
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
@@ -45,13 +46,16 @@ def ids_for_action(world: World) -> Ids:
     return Ids(world.mint("act"), world.mint("apr"), world.mint("rcp"), world.chance.bytes(16).hex())
 
 
-async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: float | None = None) -> Action:
+async def propose(
+    world: World, caller: Caller, proposal: Proposal, wait_s: float | None = None, hand: Hand | None = None
+) -> Action:
     """Take a proposal as far as it can go without a human, and return the action.
 
     The work goes on when the caller hangs up; the same idempotency key, or the same write, collects it.
 
     Args:
         wait_s: how long to wait for the outcome once it is recorded; None as long as it takes.
+        hand: is filled with the returned action and its outcome, if it is new and its leg ended here.
 
     Raises:
         NotFound: the run is not this agent's.
@@ -114,14 +118,16 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
         row = record.begin(tx, row, "action.proposed", [*payloads, *more])
         if row.state is not State.DISPATCHING or not (tool and contract):
             return row, None, True
-        return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal), True
+        return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal, hand), True
 
     recorded: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
 
     async def leg() -> Action | None:
         # It begins before anything is recorded, so that no caller who hangs up and no timer comes in between.
         try:
-            action, case, is_new = await world.storage.transact(caller.tenant, admit, guards=(run.run_id, tag))
+            (action, case, is_new), agent = await world.storage.transact(
+                caller.tenant, lambda tx: (admit(tx), tx.authority.agent(caller.id)), guards=(run.run_id, tag)
+            )
         except asyncio.CancelledError:
             recorded.cancel()
             raise
@@ -129,7 +135,11 @@ async def propose(world: World, caller: Caller, proposal: Proposal, wait_s: floa
             recorded.set_exception(error)
             return None
         recorded.set_result(action)
-        return await onward(world, action, minted, case) if is_new else action
+        if not is_new:
+            return action
+        if hand is not None and not action.is_undecided and case is None:
+            hand.hold(action, run, agent)
+        return await onward(world, action, minted, case)
 
     running = world.legs.start(minted.action, leg())
     action = await asyncio.shield(recorded)
