@@ -25,9 +25,10 @@ from signoff.app import record
 from signoff.app import tick as timers
 from signoff.app import world as app
 from signoff.app.action import approve, documents, propose, runs, settle, undo
+from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.undo import Left
 from signoff.app.authority import halts, people, policies
-from signoff.app.integrate import integrate, sign_receipts
+from signoff.app.integrate import integrate
 from signoff.app.payloads import Keyring
 from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.faults.books import Books, Row, Step, read
+from benchmarks.faults.receipts import statement
 from signoff.ledger.bundle import Proof as Inclusion
 from signoff.ledger.bundle import bundle
 from signoff.ledger.dsse import envelope
@@ -260,12 +261,13 @@ def _differences(table: str, row: Row, b: Books) -> Iterator[str]:
 
 def _verdict(b: Books, row: Row, place: dict[str, int], size: int, nodes: dict[tuple[int, int], bytes]) -> str:
     """Return why a receipt is not true and included, or nothing."""
-    if not row["signature"] or row["leaf"] not in place:
+    leaf = b.heads.get((row["action_id"], row["seq"]))
+    if not row["signature"] or leaf not in place:
         return "it is not signed, or its entry is not in the tree"
-    index = place[row["leaf"]]
+    index = place[leaf]
     proof = Inclusion(index, size, tuple(inclusion_proof(index, size, lambda level, at: nodes[level, at])))
     try:
-        signed = envelope(row["statement"], row["key_id"], row["signature"])
+        signed = envelope(statement(b, row), row["key_id"], row["signature"])
         verdict = verify_receipt(bundle(signed, proof=proof, checkpoint=b.notes[-1]), b.keys)
     except Refused as refused:
         return f"{refused.what} {refused.why}"

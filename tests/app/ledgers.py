@@ -18,9 +18,10 @@ from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.storage import SqlTransaction
 from signoff.adapters.vault import AesGcmVault
 from signoff.app.action.documents import receipt_bundle
+from signoff.app.action.receipts import sign_receipts
 from signoff.app.audit import AuditReport, audit_rows
 from signoff.app.authority import people, policies
-from signoff.app.integrate import integrate, sign_receipts
+from signoff.app.integrate import integrate
 from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
 from signoff.ledger.checkpoint import parse_keys

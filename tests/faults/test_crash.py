@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import books, checker
+from benchmarks.faults import books, checker, receipts
 from benchmarks.faults.bench import MUST_BE_ZERO, random_round
 from benchmarks.faults.plants import PLANTS
 from benchmarks.faults.points import all_edges, edge_points, unreachable
@@ -52,13 +52,14 @@ def test_every_edge_has_a_case_or_a_reason_and_only_held_has_a_reason() -> None:
 
 
 def test_the_checker_knows_of_signoff_only_the_ledger() -> None:
-    for module in (checker, books):
+    own = ("signoff.ledger.", "benchmarks.faults.books", "benchmarks.faults.receipts")
+    for module in (checker, books, receipts):
         assert module.__file__ is not None
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             foreign = [name for name in names if name.split(".")[0] in ("signoff", "benchmarks")]
-            assert all(name.startswith(("signoff.ledger.", "benchmarks.faults.books")) for name in foreign)
+            assert all(name.startswith(own) for name in foreign)
 
 
 def test_the_checker_s_own_table_of_states_is_that_of_the_product() -> None:

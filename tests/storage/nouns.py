@@ -71,7 +71,7 @@ def fill(tx: Transaction) -> None:
     tx.ledger.integrate([("stream", 1, 0), ("stream", 2, 1)])
     tx.ledger.add_nodes([(0, 0, mine.encode()), (0, 1, mine.encode()), (0, 5, mine.encode())])
     tx.ledger.publish(LogHead("origin", 1, mine))
-    tx.receipts.add(Receipt(tx.tenant, "rcp_1", "act_1", mine, mine.encode()))
+    tx.receipts.add(Receipt(tx.tenant, "rcp_1", "act_1", 1, mine))
     tx.payloads.add(SealedPayload("owner", "name", "key_1", mine.encode(), mine))
     tx.payloads.add_key(WrappedKey("key_1", mine, mine.encode()))
     tx.leases.take(Lease("act_2", 1, f"nod_{mine}", 5))

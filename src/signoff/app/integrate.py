@@ -11,14 +11,13 @@ from contextlib import suppress
 
 from signoff.app.world import World
 from signoff.ledger import checkpoint
-from signoff.ledger.dsse import PAYLOAD_TYPE, pae
 from signoff.ledger.entry import leaf_hash
 from signoff.ledger.merkle import Frontier
 from signoff.ports.storage import LogHead, Transaction
 
-# Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds, and 64 signatures two.
+# Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds.
 # A call takes many, so that it keeps up with the writers; it ends all the same, for other timers wait behind it.
-ENTRIES_AT_ONCE, RECEIPTS_AT_ONCE, SLICES_MAX = 256, 64, 32
+ENTRIES_AT_ONCE, SLICES_MAX = 256, 32
 
 
 async def integrate(world: World, tenant: str) -> int:
@@ -85,31 +84,6 @@ async def _mirror(world: World, head: LogHead) -> None:
 
     threading.Thread(target=keep, name="signoff-mirror", daemon=True).start()
     await kept
-
-
-async def sign_receipts(world: World, tenant: str) -> int:
-    """Sign the receipts whose outcomes are committed, slice by slice; returns how many."""
-    signed = 0
-    for _ in range(SLICES_MAX):
-        count = await _sign_some(world, tenant)
-        signed += count
-        if count < RECEIPTS_AT_ONCE:
-            break
-    return signed
-
-
-async def _sign_some(world: World, tenant: str) -> int:
-    waiting = await world.storage.view(tenant, lambda tx: tx.receipts.unsigned(RECEIPTS_AT_ONCE))
-    if not waiting:
-        return 0
-    signatures = world.signer.sign_many("receipt", [pae(PAYLOAD_TYPE, receipt.statement) for receipt in waiting])
-
-    def body(tx: Transaction) -> int:
-        for receipt, signature in zip(waiting, signatures, strict=True):
-            tx.receipts.sign(receipt.receipt_id, signature.key_id, signature.value)
-        return len(waiting)
-
-    return await world.storage.transact(tenant, body)
 
 
 def _edge(tx: Transaction, size: int) -> list[bytes]:

@@ -5,6 +5,7 @@ A row is the fold of its stream's entries: the first sets every field that has a
 `signoff ledger verify` folds them again and compares every column.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from operator import attrgetter
@@ -68,6 +69,16 @@ def move(
         tx.actions.add_vote(vote)
     _keep(tx, payloads)
     return after
+
+
+def as_of(tx: Transaction, kind: type[R], stream: str, seq: int) -> R:
+    """Return a noun as its entries told it up to `seq`; enums are left as the text they are."""
+    told: dict[str, Any] = {}
+    head = ""
+    for _, entry in tx.ledger.entries_of(stream)[:seq]:
+        told |= json.loads(entry)["set"]
+        head = leaf_hash(entry).hex()
+    return kind(tenant=tx.tenant, seq=seq, head=head, **told)
 
 
 def _append(

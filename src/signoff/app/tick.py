@@ -14,10 +14,11 @@ from signoff.app.action.case import found, load
 from signoff.app.action.ending import end_sent, end_unsent
 from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
 from signoff.app.action.propose import onward
+from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.settle import last_send, settle
 from signoff.app.authority.halts import stop_covered
 from signoff.app.authority.policies import void_withdrawn
-from signoff.app.integrate import integrate, mirror_head, sign_receipts
+from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import SignoffError

@@ -35,13 +35,16 @@ class SealedPayload:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The statement of one outcome; the signature follows after the commit."""
+    """That one outcome is receipted; the signature follows after the commit.
+
+    What it says is no column: it follows from the action's entries up to `seq`, the outcome's.
+    """
 
     tenant: str
     receipt_id: str
     action_id: str
-    leaf: str
-    statement: bytes
+    seq: int
+    log: str  # origin of the log that the entry goes to
     key_id: str | None = None
     signature: bytes | None = None
 
@@ -172,12 +175,14 @@ class Ledger(Protocol):
 
 
 class Receipts(Protocol):
-    """Statements and their signatures."""
+    """Receipts and their signatures."""
 
     def add(self, receipt: Receipt) -> None: ...
     def get(self, receipt_id: str) -> Receipt | None: ...
     def unsigned(self, limit: int) -> list[Receipt]: ...
-    def sign(self, receipt_id: str, key_id: str, signature: bytes) -> None: ...
+    def sign(self, signed: Iterable[tuple[str, str, bytes]]) -> None:
+        """Give receipts that have none their key id and signature."""
+
     def all(self) -> Iterator[Receipt]: ...
 
 

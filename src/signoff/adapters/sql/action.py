@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries along the path of one action: actions and votes, runs, receipts, leases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from sqlalchemy import delete, func, insert, or_, select, update
@@ -150,9 +150,12 @@ class SqlRuns:
     def newest(self, before: str | None, limit: int) -> list[Run]:
         return RUNS.all(self._connection, _RUNS, tenant=self._tenant, before=before or LAST_ID, most=limit)
 
+    def open_of(self, agent_id: str) -> int:
+        return int(self._connection.run(_OPEN_RUNS, {"tenant": self._tenant, "agent": agent_id}).fetchone()[0])
+
 
 _r = t.receipts.c
-_R_COLUMNS = (_r.tenant, _r.receipt_id, _r.action_id, _r.leaf, _r.statement, _r.key_id, _r.signature)
+_R_COLUMNS = (_r.tenant, _r.receipt_id, _r.action_id, _r.seq, _r.log, _r.key_id, _r.signature)
 _R_INSERT = Statement(insert(t.receipts).values({column.name: param(column.name) for column in t.receipts.c}))
 _R_GET = Statement(select(*_R_COLUMNS).where(_r.tenant == param("tenant"), _r.receipt_id == param("id")))
 _R_UNSIGNED = Statement(
@@ -182,8 +185,8 @@ class SqlReceipts:
                 "tenant": self._tenant,
                 "receipt_id": receipt.receipt_id,
                 "action_id": receipt.action_id,
-                "leaf": receipt.leaf,
-                "statement": receipt.statement,
+                "seq": receipt.seq,
+                "log": receipt.log,
                 "key_id": receipt.key_id,
                 "signature": receipt.signature,
             },
@@ -196,9 +199,12 @@ class SqlReceipts:
     def unsigned(self, limit: int) -> list[Receipt]:
         return [Receipt(*row) for row in self._connection.run(_R_UNSIGNED, {"tenant": self._tenant, "most": limit})]
 
-    def sign(self, receipt_id: str, key_id: str, signature: bytes) -> None:
-        given = {"tenant": self._tenant, "id": receipt_id, "new_key": key_id, "new_signature": signature}
-        self._connection.run(_R_SIGN, given)
+    def sign(self, signed: Iterable[tuple[str, str, bytes]]) -> None:
+        rows = (
+            {"tenant": self._tenant, "id": receipt_id, "new_key": key_id, "new_signature": signature}
+            for receipt_id, key_id, signature in signed
+        )
+        self._connection.run_all(_R_SIGN, rows)
 
     def all(self) -> Iterator[Receipt]:
         for row in self._connection.run(_R_ALL, {"tenant": self._tenant}):

@@ -98,8 +98,8 @@ receipts = Table(
     Column("tenant", Text, primary_key=True),
     Column("receipt_id", Text, primary_key=True),
     Column("action_id", Text, nullable=False),
-    Column("leaf", Text, nullable=False),
-    Column("statement", LargeBinary, nullable=False),
+    Column("seq", INTEGER, nullable=False),
+    Column("log", Text, nullable=False),
     Column("key_id", Text),
     Column("signature", LargeBinary),
 )
@@ -132,7 +132,7 @@ leases = Table(
 
 # A row past a quarter of a page would leave its key's tree for a page of its own, and be half empty there: these tables
 # keep their rows in the order of arrival instead, with the key as an index beside them.
-WIDE = frozenset({"actions", "entries", "payloads", "publications", "receipts"})
+WIDE = frozenset({"actions", "entries", "payloads", "publications"})
 
 Index("actions_run", actions.c.tenant, actions.c.run_id, actions.c.action_id)
 Index(

@@ -16,6 +16,7 @@ import orjson
 from signoff.app.action.case import found
 from signoff.app.action.hand import Hand
 from signoff.app.action.outcome import outcome_name, outcome_of
+from signoff.app.action.receipts import statement_of
 from signoff.app.world import World
 from signoff.core.action import checks
 from signoff.core.action.approval import duties_of
@@ -254,9 +255,10 @@ def receipt_bundle(world: World, tx: Transaction, caller: Caller, receipt_id: st
         )
     if receipt.signature is None or receipt.key_id is None:
         return None
-    signed = envelope(receipt.statement, receipt.key_id, receipt.signature)
-    head, index = tx.ledger.head(), _index_of(tx, receipt.action_id, receipt.leaf)
-    openings = _openings(world, tx, action, receipt.statement) if not caller.is_agent else {}
+    said = statement_of(tx, receipt)
+    signed = envelope(said, receipt.key_id, receipt.signature)
+    head, index = tx.ledger.head(), tx.ledger.locate(receipt.action_id, receipt.seq)
+    openings = _openings(world, tx, action, said) if not caller.is_agent else {}
     if head is None or index is None or index >= head.size:
         return bundle(signed, openings=openings)
     nodes = tx.ledger.nodes()
@@ -419,15 +421,6 @@ def _asked(action: Action, votes: list[Document]) -> Document:
         "expires": when(action.expires_at),
         "votes": votes,
     }
-
-
-def _index_of(tx: Transaction, stream: str, leaf: str) -> int | None:
-    """Return the place in the tree of the entry with this leaf hash."""
-    for seq, (index, _) in enumerate(tx.ledger.entries_of(stream), start=1):
-        if index is not None and tx.ledger.nodes()[0, index].hex() == leaf:
-            return index
-        assert seq
-    return None
 
 
 def _openings(world: World, tx: Transaction, action: Action, statement: bytes) -> dict[str, Opening]:

@@ -5,11 +5,10 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action.case import found
+from signoff.app.action.receipts import issue
 from signoff.app.world import World
-from signoff.core.action import receipt
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, Action, State
-from signoff.core.run import Run
-from signoff.ports.storage import Receipt, SealedPayload, Transaction
+from signoff.ports.storage import SealedPayload, Transaction
 
 
 def ended(action: Action, now: int, state: State, reason: str) -> dict[str, Any]:
@@ -43,22 +42,6 @@ def end_sent(world: World, tx: Transaction, action: Action, reason: str) -> Acti
     issue(world, tx, after)
     link_original(tx, after)
     return after
-
-
-def issue(world: World, tx: Transaction, action: Action, run: Run | None = None) -> None:
-    """Add the receipt's statement for an outcome; a read has none.
-
-    Args:
-        run: of the action, if it is at hand; only what never changes of it is used.
-    """
-    if action.receipt_id is None:
-        return
-    run = run or tx.runs.get(action.run_id)
-    assert run is not None
-    votes = tx.actions.votes(action.action_id) if action.owed else []
-    counted = [vote for vote in votes if vote.digest == action.digest and vote.decision == "approve"]
-    body = receipt.statement(action, run, counted, world.origin(tx.tenant))
-    tx.receipts.add(Receipt(tx.tenant, action.receipt_id, action.action_id, action.head, body))
 
 
 def waited(action: Action, now: int) -> int:

@@ -13,9 +13,10 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
-from signoff.app.action.ending import end_sent, end_unsent, issue, link_original
+from signoff.app.action.ending import end_sent, end_unsent, link_original
 from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
 from signoff.app.action.outcome import conflict_of
+from signoff.app.action.receipts import issue
 from signoff.app.world import World
 from signoff.core.action import approval
 from signoff.core.action.doubt import (
@@ -251,7 +252,7 @@ async def conclude(
         tx.leases.drop(now.action_id)
         after = record.move(tx, now, f"action.{judgement.state}", payloads, **changes)
         if after.receipt_id and after.ended_at is not None:
-            issue(world, tx, after, case.run)
+            issue(world, tx, after)
             link_original(tx, after)
         return after
 

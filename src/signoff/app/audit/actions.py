@@ -176,13 +176,14 @@ class Actions:
         kept = dict(zip(self._tx.stored.columns("receipts"), row, strict=True))
         if kept["action_id"] != told.stream:
             self._receipt(told, "action_id", "It names another action.")
-        if kept["leaf"] != action.head:
-            self._receipt(told, "leaf", "It names another leaf than that of the outcome's entry.")
-        if kept["statement"] != receipt.statement(action, run, votes, self._origin):
-            self._receipt(told, "statement", "Built anew from the entries it has other bytes.")
-        self._check_signature(told, kept, action.ended_at or 0)
+        if kept["seq"] != action.seq:
+            self._receipt(told, "seq", "It names another entry than that of the outcome.")
+        if kept["log"] != self._origin:
+            self._receipt(told, "log", "It names another log.")
+        statement = receipt.statement(action, run, votes, self._origin)
+        self._check_signature(told, kept, statement, action.ended_at or 0)
 
-    def _check_signature(self, told: Told, kept: Mapping[str, Any], ended_at: int) -> None:
+    def _check_signature(self, told: Told, kept: Mapping[str, Any], statement: bytes, ended_at: int) -> None:
         key_id, signature = kept["key_id"], kept["signature"]
         if (key_id is None) != (signature is None):
             self._receipt(told, "signature" if signature is None else "key_id", "Signature and key come together.")
@@ -196,8 +197,8 @@ class Actions:
             key = key_by_id(self._keys, str(key_id))
             if key is None or key.name != receipt_key_name(self._origin):
                 self._receipt(told, "key_id", "It is signed by no receipt key of this installation.")
-            elif not key.verifies(signature, pae(PAYLOAD_TYPE, kept["statement"])):
-                self._receipt(told, "signature", "Its signature is false.")
+            elif not key.verifies(signature, pae(PAYLOAD_TYPE, statement)):
+                self._receipt(told, "signature", "It is no signature of what the entries tell.")
 
     def _receipt(self, told: Told, column: str | None, why: str, fix: str = KEEP) -> None:
         what = f"The receipt of {told.stream} is not what its entries tell."

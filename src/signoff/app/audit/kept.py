@@ -3,14 +3,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from signoff.app.action.receipts import statement_of
 from signoff.app.audit.findings import Findings
+from signoff.core.errors import SignoffError
 from signoff.ledger import bundle, dsse
 from signoff.ledger import checkpoint as notes
 from signoff.ledger.checkpoint import Checkpoint, VerifierKey
 from signoff.ledger.errors import Refused
 from signoff.ledger.verify import Outcome, verify_receipt
-from signoff.ports.storage import Transaction
+from signoff.ports.storage import Receipt, Transaction
 
 FETCH: str = "Fetch it again and keep it byte for byte; give the file of this installation's log."
 
@@ -88,11 +91,20 @@ def _read_receipt(
             "Its row was removed, or this database is an old backup.",
             stream=action,
         )
-    elif row[tx.stored.columns("receipts").index("statement")] != dsse.open_envelope(parts.envelope, keys).payload:
+    elif (said := _said(tx, row)) != dsse.open_envelope(parts.envelope, keys).payload:
         found.add(
             "receipts",
             f"The receipt {predicate['receipt_id']} says something else in the database.",
             "Two statements exist under one receipt, and the one kept outside is truly signed.",
             stream=action,
-            column="statement",
+            column="seq" if said is None else None,
         )
+
+
+def _said(tx: Transaction, row: Sequence[Any]) -> bytes | None:
+    """Return what a receipt's row says, None where its action can no longer be read: other findings tell of that."""
+    kept = dict(zip(tx.stored.columns("receipts"), row, strict=True))
+    try:
+        return statement_of(tx, Receipt(**kept))
+    except (SignoffError, LookupError, TypeError, ValueError):
+        return None
