@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from signoff.core.authority.quota import Quotas
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -15,6 +17,7 @@ class Settings:
     port: int = 8470
     installation: str = "signoff.local"
     mirror: Path | None = None  # checkpoints outside the database; DATA/mirror where none is given
+    quotas: Quotas = field(default_factory=Quotas)  # of one agent
     failpoint: str = field(default_factory=lambda: os.environ.get("SIGNOFF_FAILPOINT", ""))
 
     @property

@@ -150,6 +150,7 @@ def _world(
         installation=settings.installation,
         node=mint("nod", clock.now(), chance.bytes(10)),
         log_keys=keys.verifier_keys(),
+        quotas=settings.quotas,
     )
 
 

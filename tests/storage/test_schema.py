@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Column, Sequence, Table
 
 from signoff.adapters import sql
-from signoff.adapters.sql.engine import create_or_check
+from signoff.adapters.sql import action
+from signoff.adapters.sql.engine import Statement, create_or_check
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.tables import metadata
 from signoff.core.errors import SignoffError
@@ -85,3 +86,20 @@ def test_a_file_that_is_no_database_is_refused_or_empty(tmp_path: Path, content:
         assert path.read_bytes() == content
     else:
         create_or_check(path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "table", "index"),
+    [(action._WAITING_OF, "actions", "actions_waiting"), (action._OPEN_RUNS, "runs", "runs_open")],
+    ids=["waiting", "open runs"],
+)
+def test_what_one_agent_has_standing_is_counted_over_an_index_alone(
+    tmp_path: Path, statement: Statement, table: str, index: str
+) -> None:
+    """No row is read for it, and none of what has ended: an ask costs what waits, not what was ever asked."""
+    create_or_check(tmp_path / "new.db")
+    with sqlite3.connect(tmp_path / "new.db") as database:
+        given = dict.fromkeys(statement.names, "x")
+        plan = database.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.arguments(given)).fetchall()
+    database.close()
+    assert [line[-1].partition(" (")[0] for line in plan] == [f"SEARCH {table} USING COVERING INDEX {index}"]

@@ -12,6 +12,7 @@ from signoff.app.pages import Shelf
 from signoff.app.payloads import Keyring, Seal
 from signoff.app.systems import Systems
 from signoff.core import ids
+from signoff.core.authority.quota import Quotas
 from signoff.core.run import Run
 from signoff.ports.clock import Chance, Clock
 from signoff.ports.identity import Tokens
@@ -94,6 +95,7 @@ class World:
     installation: str  # names the logs: `<installation>/<tenant>/<epoch>`
     node: str
     is_alone: bool = True  # this process alone owns the database
+    quotas: Quotas = field(default_factory=Quotas)
     shelf: Shelf = field(default_factory=Shelf)
     bell: Bell = field(default_factory=Bell)
     legs: Legs = field(default_factory=Legs)

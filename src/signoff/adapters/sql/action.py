@@ -46,11 +46,19 @@ _LINES = Statement(
     ).where(_a.tenant == param("tenant"), _a.run_id == param("run"))
 )
 _COUNT = Statement(select(_a.state, func.count()).where(_a.tenant == param("tenant")).group_by(_a.state))
+_WAITING_OF = Statement(
+    select(func.count()).select_from(t.actions).where(_a.tenant == param("tenant"), _a.by == param("by"), t.WAITING)
+)
 _v = t.votes.c
 _VOTES = VOTES.query(_v.action_id == param("action"), order=(_v.at, _v.person_id))
 _RUN = RUNS.query(t.runs.c.run_id == param("id"))
 _RUN_BY_REQUEST = RUNS.query(t.runs.c.request_key == param("key"))
 _RUNS = RUNS.query(t.runs.c.run_id < param("before"), order=t.runs.c.run_id.desc(), most=True)
+_OPEN_RUNS = Statement(
+    select(func.count())
+    .select_from(t.runs)
+    .where(t.runs.c.tenant == param("tenant"), t.runs.c.agent_id == param("agent"), t.OPEN_RUN)
+)
 OPEN = frozenset(State) - CONCLUDED | {State.REVERSING}
 LAST_ID = "~"  # sorts after every id
 
@@ -120,6 +128,9 @@ class SqlActions:
 
     def count_states(self) -> dict[str, int]:
         return dict(self._connection.run(_COUNT, {"tenant": self._tenant}).fetchall())
+
+    def waiting_of(self, by: str) -> int:
+        return int(self._connection.run(_WAITING_OF, {"tenant": self._tenant, "by": by}).fetchone()[0])
 
     def _of_run(self, run_id: str) -> RunTally:
         def read() -> RunTally:

@@ -151,11 +151,15 @@ EXPIRING: ColumnElement[bool] = literal_column("state IN ('pending_approval', 'a
 BUSY: ColumnElement[bool] = literal_column(
     "resource IS NOT NULL AND state IN ('dispatching', 'in_doubt', 'needs_person')"
 )
+WAITING: ColumnElement[bool] = literal_column("state = 'pending_approval'")
+OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
 Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=OPEN)
 Index("actions_expiring", actions.c.tenant, actions.c.expires_at, sqlite_where=EXPIRING)
 Index("actions_look", actions.c.tenant, actions.c.look_at, sqlite_where=actions.c.look_at.isnot(None))
 Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=actions.c.approval_id.isnot(None))
 Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
+Index("actions_waiting", actions.c.tenant, actions.c.by, actions.c.state, sqlite_where=WAITING)
+Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OPEN_RUN)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
 Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)
 Index("halts_active", halts.c.tenant, halts.c.is_lifted)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, CONCLUDED, Action, State
 from signoff.core.run import Tally
 
-NO_FAULT = ("halted", "run_paused", "tool_unavailable", "preview_unavailable", "target_unavailable")
+NO_FAULT = (
+    "halted", "run_paused", "tool_unavailable", "preview_unavailable", "target_unavailable", "too_many_waiting",
+)  # fmt: skip
 
 
 class Line(NamedTuple):

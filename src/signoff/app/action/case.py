@@ -11,9 +11,10 @@ from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import Action
 from signoff.core.action.preview import Preview, from_value
+from signoff.core.authority import quota
 from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract
 from signoff.core.authority.envelope import Envelope
-from signoff.core.authority.policy import Bearing, Reversal
+from signoff.core.authority.policy import Bearing, Decision, Reversal, Verdict
 from signoff.core.errors import Forbidden, NotFound, SignoffError
 from signoff.core.principal import Caller
 from signoff.core.run import Run
@@ -111,6 +112,16 @@ def bearing_again(world: World, tx: Transaction, case: Case, action: Action, run
         world, tx, run, action.tool, action.content_tag, action.action_id, action.epoch, reversal,
         decided_under=action.contract,
     )  # fmt: skip
+
+
+def within_quotas(world: World, tx: Transaction, b: Bearing, by: str, decision: Decision) -> Decision:
+    """Return a decision, denied where it would leave too many calls of one agent waiting for people.
+
+    Counted in the transaction that has the action wait, so that no two can take the last place.
+    """
+    if decision.verdict is not Verdict.ASK or not by.startswith("agt_"):
+        return decision
+    return quota.within(decision, world.quotas, b.tally.waiting, tx.actions.waiting_of(by))
 
 
 def reversal_of(tx: Transaction, action: Action, envelope: Envelope) -> Reversal | None:

@@ -318,6 +318,7 @@ REASONS = {
     "steps_exhausted": "the run has used up its steps",
     "spend_exhausted": "the task's money is used up",
     "identical_calls": "the same call was made too often",
+    "too_many_waiting": "too much of the agent's waits for people already",
     "denials_exhausted": "too many proposals of the run were denied",
     "time_exhausted": "the run has used up its time",
     "run_closed": "the run is closed",

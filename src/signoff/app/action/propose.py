@@ -12,7 +12,16 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action import execute
-from signoff.app.action.case import Case, bearing, bearing_again, found, load, require_standing, resource_tag
+from signoff.app.action.case import (
+    Case,
+    bearing,
+    bearing_again,
+    found,
+    load,
+    require_standing,
+    resource_tag,
+    within_quotas,
+)
 from signoff.app.action.ending import end_unsent
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.action.hand import Hand
@@ -85,7 +94,7 @@ async def propose(
         tool, contract = known or (None, None)
         resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
         b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known)
-        decision = decide(b, proposal.args)
+        decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
         action = Action(
             tenant=tx.tenant,
             action_id=minted.action,
@@ -175,7 +184,8 @@ async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bo
             return now, False
         run = tx.runs.get(now.run_id)
         assert run is not None
-        decision = judged(decide(bearing_again(world, tx, case, now, run), case.args), seen)
+        b = bearing_again(world, tx, case, now, run)
+        decision = within_quotas(world, tx, b, now.by, judged(decide(b, case.args), seen))
         if (denial := decision.denial) and denial.check == "halt":
             return end_unsent(tx, now, State.STOPPED, denial.reason), False
         row, more = decided(tx, run, now, decision, minted, case.seal, preview)

@@ -10,6 +10,7 @@ from signoff.app.action.propose import request_digest
 from signoff.app.world import World
 from signoff.core.authority import halt as halts
 from signoff.core.authority.envelope import Envelope
+from signoff.core.authority.quota import require_room
 from signoff.core.errors import Conflict, Forbidden, Malformed, NotFound
 from signoff.core.principal import Caller, require
 from signoff.core.run import CLOSED, Run, RunState
@@ -33,6 +34,7 @@ async def begin_run(
         NotFound: no envelope of that workflow is published.
         Forbidden: not an agent, a principal who is not its owner, or a halt in force.
         Malformed: an environment the envelope does not name.
+        Conflict: too many of the agent's runs are open, or the idempotency key was used with other content.
     """
     if not caller.is_agent:
         raise Forbidden(
@@ -78,6 +80,7 @@ async def begin_run(
                 fix="Wait until a person lifts it.",
                 code="halted",
             )
+        require_room(world.quotas, tx.runs.open_of(caller.id))
         tx.payloads.add_key(wrapped)
         run = Run(
             tx.tenant, run_id, 0, "", RunState.OPEN, workflow, published.digest, where, caller.id, owner, caller.id,

@@ -13,6 +13,7 @@ from signoff.app.action.case import (
     names_of,
     require_standing,
     resource_tag,
+    within_quotas,
 )
 from signoff.app.action.execute import execute, is_ready
 from signoff.app.action.gather import Seen, gather, needs_gathering
@@ -96,6 +97,7 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
         decision = judged(decide(b, args), seen)
         if moved and decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))
+        decision = within_quotas(world, tx, b, caller.id, decision)
         row, more = decided(tx, run, action, decision, minted, case.seal, preview)
         if row.state is not State.DENIED:
             record.move(tx, now, "action.reversal_proposed", reversed_by=minted.action)

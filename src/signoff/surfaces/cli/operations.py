@@ -32,16 +32,21 @@ def serve(
     contract: Annotated[list[Path] | None, typer.Option(help="Publish this contract on start, as the admin.")] = None,
     envelope: Annotated[list[Path] | None, typer.Option(help="Publish this envelope on start, as the admin.")] = None,
     installation: Annotated[str | None, typer.Option(help="The name its keys and logs carry.")] = None,
+    open_runs: Annotated[int, typer.Option(min=1, help="How many runs of one agent may be open at once.")] = 1000,
+    waiting: Annotated[int, typer.Option(min=1, help="How many calls of one agent may wait for people.")] = 200,
+    waiting_per_run: Annotated[int, typer.Option(min=1, help="The same within one run.")] = 20,
     log_format: Annotated[str, typer.Option(help="json, text, or auto: text on a terminal.")] = "auto",
 ) -> int:
     """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT)."""
+    from signoff.core.authority.quota import Quotas
     from signoff.settings import Settings
     from signoff.surfaces.cli.offline import installation_of
     from signoff.surfaces.http.server import run
 
     _configure_logs(log_format)
     name = installation or (installation_of(data) if (data / "signoff.db").exists() else "signoff.local")
-    settings = Settings(data=data, host=host, port=port, mirror=mirror, installation=name)
+    quotas = Quotas(open_runs, waiting, waiting_per_run)
+    settings = Settings(data=data, host=host, port=port, mirror=mirror, installation=name, quotas=quotas)
     run(_serve(shell, settings, contract or [], envelope or []))
     return YES
 
