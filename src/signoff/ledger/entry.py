@@ -67,7 +67,7 @@ def encode(entry: Mapping[str, Any]) -> bytes:
     Raises:
         Refused: a member is missing, unknown or of another type, a float occurs, or a bound is passed.
     """
-    _check(entry)
+    check(entry)
     data = b"\x80"
     if type(entry) is dict and len(entry) == len(NAMES) and is_flat(entry["set"]):
         # Checked above, and flat: of what RFC 8785 writes differently only keys beyond ASCII are left.
@@ -89,7 +89,7 @@ def decode(data: bytes) -> Entry:
     if len(data) > BYTES_MAX:
         _too_large(len(data))
     entry: Entry = parse(data, "The entry")
-    _check(entry)
+    check(entry)
     return entry
 
 
@@ -98,7 +98,8 @@ def is_flat(members: dict[str, Any]) -> bool:
     return LEAVES.issuperset(map(type, members.values())) or all(map(is_leaf, map(type, members.values())))
 
 
-def _check(entry: Any) -> None:
+def check(entry: Any) -> None:
+    """Refuse what is no entry, whatever its spelling; see `encode`."""
     if type(entry) is not dict and not isinstance(entry, Mapping):
         _refuse("It is no object.")
     if len(entry) != len(NAMES) or tuple(map(type, map(entry.get, NAMES))) != KINDS:
