@@ -14,7 +14,7 @@ from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import FINAL, Action, State
 from signoff.core.action.preview import from_value
 from signoff.core.errors import Conflict, Malformed, NotFound, Unauthenticated
-from signoff.core.principal import Caller, require_person
+from signoff.core.principal import Agent, Caller, require_person
 from signoff.core.run import Run
 from signoff.ports.storage import Transaction
 
@@ -37,7 +37,15 @@ def require_holding(tx: Transaction, caller: Caller) -> None:
     Raises:
         Unauthenticated: the token no longer counts.
     """
-    agent = tx.authority.agent(caller.id)
+    require_current(tx.authority.agent(caller.id), caller)
+
+
+def require_current(agent: Agent | None, caller: Caller) -> None:
+    """Refuse an agent as `require_holding` does, by its row as a transaction has just read it.
+
+    Raises:
+        Unauthenticated: the token no longer counts.
+    """
     if agent is None or not agent.is_active or agent.epoch != caller.epoch:
         raise Unauthenticated(
             what="This token no longer counts.",

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from signoff import __version__
@@ -18,7 +17,7 @@ from signoff.surfaces.http.authority import authority_routes
 from signoff.surfaces.http.described import openapi
 from signoff.surfaces.http.door import Door, Receive, Scope, Send
 from signoff.surfaces.http.evidence import evidence_routes
-from signoff.surfaces.http.hot import hot_routes
+from signoff.surfaces.http.hot import METHODS, hot_calls
 from signoff.surfaces.http.metrics import Metrics
 from signoff.surfaces.http.operations import operations_routes
 from signoff.surfaces.web.routes import page_routes
@@ -38,7 +37,7 @@ class Api:
         self.is_draining = False
         self.metrics = Metrics()
         sessions = Sessions()
-        self._hot: list[Route] = hot_routes(world, lambda: self.is_draining)
+        self._hot = hot_calls(world, lambda: self.is_draining)
         self._rooms = Rooms(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         self._rooms.include_router(action_routes(world))
         self._rooms.include_router(authority_routes(world))
@@ -58,15 +57,13 @@ class Api:
         await self._door(scope, receive, send)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for route in self._hot:
-            match, more = route.matches(scope)
-            if match is Match.FULL:
-                scope.update(more)
-                await route.handle(scope, receive, send)
-                return
-            if match is Match.PARTIAL:
-                raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods or ()))})
-        await self._rooms(scope, receive, send)
+        place = scope.get("hot")
+        if place is None:
+            await self._rooms(scope, receive, send)
+        elif scope["method"] not in METHODS[place[0]]:
+            raise HTTPException(405, headers={"Allow": ", ".join(METHODS[place[0]])})
+        else:
+            await self._hot[place[0]](scope, receive, send)
 
 
 def create_app(world: World) -> Api:

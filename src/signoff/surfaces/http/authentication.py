@@ -7,6 +7,7 @@ role counts at once. A restart, or another node, asks for the key again. A sessi
 """
 
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -17,7 +18,7 @@ from signoff.app.world import TENANT, World
 from signoff.core.errors import Forbidden, Unauthenticated
 from signoff.core.principal import Caller, require_person
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 COOKIE: Final = "signoff_session"
 LIFE_S: Final = 8 * 3600
 SESSIONS_MAX: Final = 4096

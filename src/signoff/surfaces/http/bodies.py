@@ -6,10 +6,14 @@ A body passes `core/proposal.read_json` first: 256 KiB, 32 levels, UTF-8, no dup
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from signoff.core.authority.reading import NAME
 from signoff.core.errors import Malformed
@@ -160,6 +164,28 @@ BODIES: Final[tuple[type[Body], ...]] = tuple(
 B = TypeVar("B", bound=Body)
 
 
+@dataclass(slots=True)
+class Head:
+    """What the headers of a request say of its body; of a header given twice the first counts, and of keys all."""
+
+    content_type: bytes | None = None
+    length: bytes | None = None
+    keys: tuple[bytes, ...] = ()
+
+
+def head_of(headers: Iterable[tuple[bytes, bytes]]) -> Head:
+    """Return what a request's headers say of its body, in one pass."""
+    head = Head()
+    for name, value in headers:
+        if name == b"content-type":
+            head.content_type = value if head.content_type is None else head.content_type
+        elif name == b"content-length":
+            head.length = value if head.length is None else head.length
+        elif name == b"idempotency-key":
+            head.keys += (value,)
+    return head
+
+
 async def read(request: Request, model: type[B]) -> B:
     """Return the request's body as `model`; no body at all reads as `{}`.
 
@@ -167,8 +193,13 @@ async def read(request: Request, model: type[B]) -> B:
         TooLarge, WrongContentType: what the status says.
         Malformed: out of bounds, or not what the model takes; the paths are in `problems`.
     """
-    data = await whole(request)
-    if data and not is_json(request.headers.get("content-type", "")):
+    return await read_from(request.receive, head_of(request.scope["headers"]), model)
+
+
+async def read_from(receive: Receive, head: Head, model: type[B]) -> B:
+    """Return what is received as `model`; the same as `read`, without a request around it."""
+    data = await whole(receive, head)
+    if data and not is_json((head.content_type or b"").decode("latin-1")):
         raise WrongContentType(
             what="This content type is not read here.",
             why="A body is JSON.",
@@ -189,24 +220,30 @@ def fitted(value: Any, model: type[B]) -> B:
         raise malformed_by(error.errors(include_url=False, include_input=False, include_context=False)) from None
 
 
-async def whole(request: Request) -> bytes:
+async def whole(receive: Receive, head: Head) -> bytes:
     """Return the body, reading no further than the bound.
 
     Raises:
         TooLarge: there is more.
+        ClientDisconnect: the caller hung up before its end.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:12]) > BYTES_MAX:
+    if head.length is not None and head.length.isdigit() and int(head.length[:12]) > BYTES_MAX:
         raise _too_large()
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > BYTES_MAX:
             raise _too_large()
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+@lru_cache(maxsize=64)  # clients send one of a few
 def is_json(content_type: str) -> bool:
     """Tell whether a content type is JSON in UTF-8, the only charset it has (RFC 8259, section 8.1)."""
     kind, _, rest = content_type.partition(";")
@@ -220,7 +257,12 @@ def idempotency_key(request: Request, in_body: str | None) -> str | None:
     Raises:
         Malformed: both are given and differ, or the header is out of shape.
     """
-    given = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    return key_of(head_of(request.scope["headers"]), in_body)
+
+
+def key_of(head: Head, in_body: str | None) -> str | None:
+    """Return a call's idempotency key; the same as `idempotency_key`, without a request around it."""
+    given = head.keys
     if not given:
         return in_body
     if len(set(given)) > 1 or not _KEY.fullmatch(given[0]):

@@ -20,6 +20,7 @@ from signoff.app.world import World
 from signoff.core.errors import Misuse, SignoffError, Unavailable
 from signoff.surfaces import problems
 from signoff.surfaces.http.authentication import Sessions, caller_of
+from signoff.surfaces.http.hot import METHODS, place_of
 from signoff.surfaces.http.metrics import Metrics
 from signoff.surfaces.web import render
 
@@ -68,7 +69,13 @@ class Door:
             await send(message)
 
         try:
-            await self._admit(scope, receive, answer)
+            path: str = scope["path"]
+            if path not in OPEN and not path.startswith(STATIC):
+                place = scope["hot"] = place_of(path)
+                # The hot calls ask in their own transaction whether a token still holds.
+                asks_itself = place is not None and scope["method"] in METHODS[place[0]]
+                scope["caller"] = await caller_of(self._world, self._sessions, scope, asks_itself=asks_itself)
+            await self._inside(scope, receive, answer)
         except ClientDisconnect:
             status = status or 499
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem and the log its cause
@@ -92,25 +99,11 @@ class Door:
                 }
                 log.info("request", extra={"fields": fields})
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        if path not in OPEN and not path.startswith(STATIC):
-            asks_itself = _is_hot(scope["method"], path)
-            scope["caller"] = await caller_of(self._world, self._sessions, dict(scope), asks_itself=asks_itself)
-        await self._inside(scope, receive, send)
-
 
 def is_page(scope: Scope) -> bool:
     """Tell whether a path is for people's eyes, and so are its errors."""
     path: str = scope["path"]
     return path in ("/", "/login") or path.startswith(("/actions/", "/receipts/"))
-
-
-def _is_hot(method: str, path: str) -> bool:
-    """Tell whether this is one of the two calls that ask in their own transaction whether a token still holds."""
-    if method == "POST":
-        return path.startswith("/v1/runs/") and path.endswith("/actions")
-    return method in ("GET", "HEAD") and path.startswith("/v1/actions/")
 
 
 def _problem(error: Exception, request_id: str) -> problems.Problem:
@@ -161,11 +154,10 @@ async def _send(scope: Scope, send: Send, problem: problems.Problem) -> None:
 
 
 def _headers(scope: Scope, given: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-    names = {name for name, _ in given}
-    given += HEADERS
-    given.append((b"x-request-id", request_id.encode()))
-    given.append((b"content-security-policy", PAGE_CSP if is_page(scope) else API_CSP))
-    if b"cache-control" not in names:
+    is_kept = any(name == b"cache-control" for name, _ in given)
+    csp = PAGE_CSP if is_page(scope) else API_CSP
+    given += (*HEADERS, (b"x-request-id", request_id.encode()), (b"content-security-policy", csp))
+    if not is_kept:
         given.append((b"cache-control", b"no-store"))
     if scope.get("scheme") == "https":
         given.append(HSTS)

@@ -11,6 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Send
 
 from signoff.app.action.lists import Page
 from signoff.core.errors import Malformed, SignoffError
@@ -41,6 +42,14 @@ def caller_in(request: Request) -> Caller:
 
 def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
+
+
+async def send_json(send: Send, value: Any, status: int = 200) -> None:
+    """Send what `json_reply` would, without a response around it."""
+    body = orjson.dumps(value)
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def page_reply(page: Page) -> Response:
