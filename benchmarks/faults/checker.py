@@ -148,7 +148,7 @@ def stuck_actions(b: Books) -> Iterator[str]:
         if row["state"] not in CONCLUDED:
             yield f"{row['action_id']} is {row['state']} ({row['reason']})"
     for row in b.tables["leases"]:
-        yield f"{row['action_id']} has a lease of {row['node']}"
+        yield f"{row['action_id']} is concluded, and a lease of its send was left"
 
 
 def illegal_moves(b: Books) -> Iterator[str]:

@@ -93,9 +93,9 @@ def outcome_unrecorded() -> None:
 
             def body(tx: Any) -> Any:
                 now = tx.actions.get(action.action_id)
-                tx.leases.drop(now.action_id)
-                tx.update(now, {"state": State.SUCCEEDED, "reserved_usd_micros": 0, "ended_at": tx.now})
-                return replace(now, state=State.SUCCEEDED)
+                done = replace(now, state=State.SUCCEEDED, reserved_usd_micros=0, ended_at=tx.now)
+                tx.update(now, done, ("state", "reserved_usd_micros", "ended_at"))
+                return done
 
             return await world.storage.transact(action.tenant, body)
 
@@ -106,7 +106,7 @@ def outcome_unrecorded() -> None:
 
 def recovery_forgotten() -> None:
     """Leave what a dead node was sending as it is."""
-    _swap(tick, "_recover_leases", lambda _: _nothing)
+    _swap(tick, "keep_leases", lambda _: _nothing)
 
 
 def hasty_absence() -> None:

@@ -18,6 +18,7 @@ from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.storage import SqlTransaction
 from signoff.adapters.vault import AesGcmVault
 from signoff.app.action.documents import receipt_bundle
+from signoff.app.action.lease import keep_leases
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.audit import AuditReport, audit_rows
 from signoff.app.authority import people, policies
@@ -216,7 +217,9 @@ async def _in_the_middle(world: World) -> "asyncio.Task[Action]":
             break
         await asyncio.sleep(0.01)
     assert world.target.hanging
-    world.clock.advance(5)
+    world.clock.advance(6)
+    await keep_leases(world.node, TENANT)
+    world.clock.advance(1)
     return sending
 
 

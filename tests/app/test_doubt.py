@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from signoff.app import tick as timers
+from signoff.app.action import lease
 from signoff.app.action.case import load
 from signoff.app.action.execute import conclude
 from signoff.core.action.doubt import ATTEMPTS_MAX, Judgement
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Forbidden, Malformed
+from signoff.ports.storage import Lease
 from tests.target import TOOLS, contract, without
 from tests.world import TENANT, World
 
@@ -377,18 +378,41 @@ async def test_a_record_under_an_old_fence_is_refused_while_the_next_attempt_is_
     await world.check_ledger()
 
 
+async def leases(world: World) -> list[Lease]:
+    return await world.node.storage.view(TENANT, lambda tx: tx.leases.aged(tx.now, None))
+
+
 async def test_a_lease_that_was_renewed_meanwhile_is_not_lost(world: World) -> None:
     """What a timer saw is looked at again in the transaction that acts on it."""
     sent = await hanging(world)
     world.clock.advance(16)
-    [lease] = await world.node.storage.view(TENANT, lambda tx: tx.leases.expired(tx.now, None))
+    [lost] = await leases(world)
     until = world.clock.now() + 15_000_000
     await world.node.storage.transact(TENANT, lambda tx: tx.leases.renew(sent.action_id, sent.fence, until))
-    await timers._doubt(world.node, TENANT, lease, None)
+    await lease._recover(world.node, TENANT, lost, None)
     assert (await world.get(sent)).state is State.DISPATCHING
-    assert len(await world.node.storage.view(TENANT, lambda tx: tx.leases.expired(until, None))) == 1
+    assert [one.until for one in await leases(world)] == [until]
     await world.crash()
     await world.tick(20)
+    await world.check_ledger()
+
+
+async def test_a_node_renews_what_it_is_still_sending_and_lets_go_once_it_is_answered(world: World) -> None:
+    sent = await hanging(world)
+    [claim] = await leases(world)
+    assert claim.until == (sent.claimed_at or 0) + 15_000_000
+    assert claim.node == sent.claimed_by == world.node.node
+    for _ in range(5):
+        await world.tick(6)
+        assert (await world.get(sent)).state is State.DISPATCHING
+        [renewed] = await leases(world)
+        assert renewed.until == world.clock.now() + 15_000_000
+    await world.check_ledger()
+    world.target.restart()
+    await world.settled()
+    assert (await world.get(sent)).state is State.IN_DOUBT
+    assert not await leases(world)
+    assert not await world.node.storage.view(TENANT, lambda tx: tx.stored.count("leases"))
     await world.check_ledger()
 
 

@@ -20,11 +20,13 @@ from signoff.app.audit import AuditReport, Finding
 from tests.app.ledgers import ORIGIN, Ledger, write_ledger
 
 UNPROVEN = {
-    ("leases", "node"): "A lease names the node that sends; another name makes its write a doubt, which is looked up.",
+    ("leases", "tenant"): "A renewal that is taken away: its write becomes a doubt early, and is looked up.",
     ("leases", "until"): "A lease is renewed without an entry; any end within the 15 s that a lease may have fits.",
 }
 """Columns that nothing in the database proves, and why none of them authorises anything."""
 """Tables into which this version writes nothing."""
+FLEETING = {"leases"}
+"""Tables whose rows may be missing: a renewal that is taken away makes its write a doubt, which is looked up."""
 TABLES = [table.name for table in metadata.sorted_tables]
 COLUMNS = [(table, column.name) for table in TABLES for column in metadata.tables[table].columns]
 ROWS_MOST = 3  # rows of a table in which each column is changed: from all over it, other ones for each column
@@ -163,7 +165,7 @@ def test_a_deleted_row_is_found_and_named(ledger: Ledger, attacker: Connection, 
         report = ledger.audit(attacker)
         attacker.execute("ROLLBACK TO edit")
         attacker.execute("RELEASE edit")
-        assert names(report, table, key), f"{table} {key}: {report.findings}"
+        assert bool(names(report, table, key)) is (table not in FLEETING), f"{table} {key}: {report.findings}"
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -187,7 +189,7 @@ def test_an_inserted_row_is_found_and_named(ledger: Ledger, attacker: Connection
 def test_an_emptied_table_is_found_and_named(ledger: Ledger, attacker: Connection, table: str) -> None:
     attacker.execute(f'DELETE FROM "{table}"')
     report = ledger.audit(attacker)
-    assert names(report, table, {}), report.findings
+    assert bool(names(report, table, {})) is (table not in FLEETING), report.findings
 
 
 # --- the database itself ---------------------------------------------------------------------------------------------

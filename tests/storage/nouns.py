@@ -9,7 +9,7 @@ from signoff.core.authority.halt import Halt, Scope
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, RunState
-from signoff.ports.storage import Lease, LogHead, Receipt, SealedPayload, Transaction
+from signoff.ports.storage import LogHead, Receipt, SealedPayload, Transaction
 from signoff.ports.vault import WrappedKey
 
 
@@ -74,4 +74,8 @@ def fill(tx: Transaction) -> None:
     tx.receipts.add(Receipt(tx.tenant, "rcp_1", "act_1", 1, mine))
     tx.payloads.add(SealedPayload("owner", "name", "key_1", mine.encode(), mine))
     tx.payloads.add_key(WrappedKey("key_1", mine, mine.encode()))
-    tx.leases.take(Lease("act_2", 1, f"nod_{mine}", 5))
+    sent = action(
+        tx.tenant, "act_3", state=State.DISPATCHING, effect="write", fence=1, claimed_at=5, claimed_by=f"nod_{mine}"
+    )
+    tx.insert(sent)
+    tx.leases.renew("act_3", 1, 5)

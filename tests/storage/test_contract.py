@@ -71,7 +71,7 @@ async def test_two_processes_see_what_the_other_wrote(opened: Opened) -> None:
         told = [
             (await each.transact("a", lambda tx: tx.actions.tally("run_1", "tag", ""))).steps for each in (one, other)
         ]
-        assert told == [turn + 3] * 2
+        assert told == [turn + 4] * 2
 
 
 async def test_a_body_that_raises_leaves_nothing_and_its_neighbours_stay(opened: Opened) -> None:

@@ -11,7 +11,7 @@ import pytest
 from signoff.adapters.sql.tables import metadata
 from signoff.core.action.lifecycle import State
 from signoff.ports import storage as port
-from signoff.ports.storage import Lease, LogHead, Receipt, SealedPayload, Transaction
+from signoff.ports.storage import LogHead, Receipt, SealedPayload, Transaction
 from signoff.ports.vault import WrappedKey
 from tests.storage.engines import Opened
 from tests.storage.nouns import fill
@@ -22,7 +22,7 @@ DOORS = {
 }  # fmt: skip
 WRITES = {
     "actions.add_vote", "ledger.append", "ledger.integrate", "ledger.add_nodes", "ledger.publish", "receipts.add",
-    "receipts.sign", "payloads.add", "payloads.add_key", "leases.take", "leases.renew", "leases.drop",
+    "receipts.sign", "payloads.add", "payloads.add_key", "leases.renew", "leases.drop",
 }  # fmt: skip
 # What the database says of itself, and of no tenant's rows.
 OF_NO_TENANT = {"stored.columns", "stored.faults"}
@@ -32,7 +32,7 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "before": [None], "limit": [50], "now": [10], "person_id": ["prs_1"], "agent_id": ["agt_1"], "name": ["name"],
     "key_id": ["key_1"], "halt_id": ["hlt_1"], "holder": ["prs_1"], "digest": ["digest"], "kind": ["envelope"],
     "version": ["1"], "stream": ["stream"], "index": [0], "seq": [2], "size": [1], "receipt_id": ["rcp_1"],
-    "owner": ["owner"], "dead_node_but": [None, "nod_x"], "table": [], "key": [], "level": [0], "at": [0],
+    "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0], "at": [0],
     "by": ["agt_1"],
 }  # fmt: skip
 
@@ -126,9 +126,8 @@ CHANGES: Mapping[str, Callable[[Transaction], Any]] = {
     "receipts.sign": lambda tx: tx.receipts.sign([("rcp_1", "key", b"signature")]),
     "payloads.add": lambda tx: tx.payloads.add(SealedPayload("owner", "other", "key_1", b"new", "c")),
     "payloads.add_key": lambda tx: tx.payloads.add_key(WrappedKey("key_2", "m", b"new")),
-    "leases.take": lambda tx: tx.leases.take(Lease("act_2", 2, "nod_new", 9)),
-    "leases.renew": lambda tx: tx.leases.renew("act_2", 1, 99),
-    "leases.drop": lambda tx: tx.leases.drop("act_2"),
+    "leases.renew": lambda tx: tx.leases.renew("act_3", 1, 99),
+    "leases.drop": lambda tx: tx.leases.drop("act_3"),
 }
 
 

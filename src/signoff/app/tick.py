@@ -9,10 +9,10 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from signoff.app import record
 from signoff.app.action.case import found, load
 from signoff.app.action.ending import end_sent, end_unsent
 from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
+from signoff.app.action.lease import keep_leases
 from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.settle import last_send, settle
@@ -22,7 +22,7 @@ from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import SignoffError
-from signoff.ports.storage import Lease, Transaction
+from signoff.ports.storage import Transaction
 
 log = logging.getLogger("signoff.tick")
 AT_ONCE = 200
@@ -39,7 +39,7 @@ async def tick(world: World, tenant: str) -> None:
     now = world.clock.now()
     await stop_covered(world, tenant)
     await void_withdrawn(world, tenant)
-    await _recover_leases(world, tenant, now)
+    await keep_leases(world, tenant)
     await _act_on_due(world, tenant, now)
     await _resume(world, tenant)
     await sign_receipts(world, tenant)
@@ -66,36 +66,6 @@ async def finish(world: World, tenant: str, within_s: float) -> None:
     except Exception as error:  # noqa: BLE001  # whatever it is, a stop goes on
         why = error.code if isinstance(error, SignoffError) else type(error).__name__
         log.warning("not everything could be signed and integrated before the stop (%s); the next start does it", why)
-
-
-async def _recover_leases(world: World, tenant: str, now: int) -> None:
-    """Put in doubt what was being sent by a node that no longer holds its lease."""
-    alone = world.node if world.is_alone else None
-    for lease in await world.storage.view(tenant, lambda tx: tx.leases.expired(now, alone)):
-        if lease.node == world.node and world.legs.is_running(lease.action_id):
-            continue
-        await _doubt(world, tenant, lease, alone)
-
-
-async def _doubt(world: World, tenant: str, lease: Lease, alone: str | None) -> None:
-    def body(tx: Transaction) -> Action:
-        action = found(tx.actions.get(lease.action_id), lease.action_id)
-        lost = next((one for one in tx.leases.expired(tx.now, alone) if one.action_id == lease.action_id), None)
-        if lost is None:
-            return action  # renewed, or its outcome recorded, meanwhile
-        if action.state is not State.DISPATCHING or action.fence != lost.fence:
-            tx.leases.drop(lost.action_id)
-            return action
-        if not action.is_write:
-            return end_sent(world, tx, action, "answer_lost")  # an egress knows no doubt; it may have left
-        tx.leases.drop(lost.action_id)
-        return record.move(
-            tx, action, "action.in_doubt", state=State.IN_DOUBT, reason="lease_lost", doubt_since=tx.now, look_at=tx.now
-        )
-
-    action = await world.storage.transact(tenant, body, guards=(lease.action_id,))
-    log.warning("%s: the node that sent it is gone; it is %s", action.action_id, action.state)
-    world.bell.ring(action.action_id)
 
 
 async def _act_on_due(world: World, tenant: str, now: int) -> None:

@@ -51,7 +51,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who dispatches an action, under which fence, until when (microseconds since 1970)."""
+    """Who sends an action, under which fence, until when (microseconds since 1970)."""
 
     action_id: str
     fence: int
@@ -203,13 +203,14 @@ class Payloads(Protocol):
 
 
 class Leases(Protocol):
-    """Claims on dispatch; a lease authorises nothing but the record of its own fence."""
+    """Leases on sends: a claim holds for 15 s by itself; a row says that it was renewed."""
 
-    def take(self, lease: Lease) -> None: ...
-    def renew(self, action_id: str, fence: int, until: int) -> bool: ...
+    def aged(self, latest: int, dead_node_but: str | None) -> list[Lease]:
+        """Return the leases of sends that were claimed at `latest` or before, and, where one node is alone, also
+        those of nodes other than `dead_node_but`. Reads hold none."""
+
+    def renew(self, action_id: str, fence: int, until: int) -> None: ...
     def drop(self, action_id: str) -> None: ...
-    def expired(self, now: int, dead_node_but: str | None) -> list[Lease]:
-        """Return leases that have run out; where one node is alone, also those of nodes other than `dead_node_but`."""
 
 
 class Stored(Protocol):

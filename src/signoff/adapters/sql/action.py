@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
@@ -223,17 +223,22 @@ class SqlReceipts:
 
 
 _l = t.leases.c
+CLAIM_US = 15_000_000  # what a claim holds by itself
 _L_DROP = Statement(delete(t.leases).where(_l.tenant == param("tenant"), _l.action_id == param("id")))
 _L_TAKE = Statement(insert(t.leases).values({column.name: param(column.name) for column in t.leases.c}))
-_L_RENEW = Statement(
-    update(t.leases)
-    .where(_l.tenant == param("tenant"), _l.action_id == param("id"), _l.fence == param("mine"))
-    .values(until=param("new_until"))
-)
-_L_EXPIRED = Statement(
-    select(_l.action_id, _l.fence, _l.node, _l.until).where(
-        _l.tenant == param("tenant"),
-        or_(_l.until <= param("now"), _l.node != func.coalesce(param("alone"), _l.node)),
+_L_AGED = Statement(
+    select(_a.action_id, _a.fence, _a.claimed_by, func.coalesce(_l.until, _a.claimed_at + CLAIM_US))
+    .select_from(
+        t.actions.outerjoin(
+            t.leases, and_(_l.tenant == _a.tenant, _l.action_id == _a.action_id, _l.fence == _a.fence)
+        )
+    )
+    .where(
+        _a.tenant == param("tenant"),
+        t.OPEN,
+        _a.state == param("sent"),
+        _a.effect != param("read"),
+        or_(_a.claimed_at <= param("latest"), _a.claimed_by != func.coalesce(param("alone"), _a.claimed_by)),
     )
 )
 
@@ -244,19 +249,14 @@ class SqlLeases:
     def __init__(self, connection: Connection, tenant: str) -> None:
         self._connection, self._tenant = connection, tenant
 
-    def take(self, lease: Lease) -> None:
-        if lease.fence > 1:  # before the first claim there is none to drop
-            self.drop(lease.action_id)
-        given = {"action_id": lease.action_id, "fence": lease.fence, "node": lease.node, "until": lease.until}
-        self._connection.run(_L_TAKE, given | {"tenant": self._tenant})
+    def aged(self, latest: int, dead_node_but: str | None) -> list[Lease]:
+        given = {"sent": "dispatching", "read": "read", "latest": latest, "alone": dead_node_but}
+        return [Lease(*row) for row in self._connection.run(_L_AGED, given | {"tenant": self._tenant})]
 
-    def renew(self, action_id: str, fence: int, until: int) -> bool:
-        given = {"tenant": self._tenant, "id": action_id, "mine": fence, "new_until": until}
-        return self._connection.run(_L_RENEW, given).rowcount == 1
+    def renew(self, action_id: str, fence: int, until: int) -> None:
+        self.drop(action_id)
+        given = {"tenant": self._tenant, "action_id": action_id, "fence": fence, "until": until}
+        self._connection.run(_L_TAKE, given)
 
     def drop(self, action_id: str) -> None:
         self._connection.run(_L_DROP, {"tenant": self._tenant, "id": action_id})
-
-    def expired(self, now: int, dead_node_but: str | None) -> list[Lease]:
-        given = {"tenant": self._tenant, "now": now, "alone": dead_node_but}
-        return [Lease(*row) for row in self._connection.run(_L_EXPIRED, given)]

@@ -126,7 +126,6 @@ leases = Table(
     Column("tenant", Text, primary_key=True),
     Column("action_id", Text, primary_key=True),
     Column("fence", INTEGER, nullable=False),
-    Column("node", Text, nullable=False),
     Column("until", INTEGER, nullable=False),
 )
 
@@ -178,4 +177,3 @@ Index("entries_idx", entries.c.tenant, entries.c.idx, sqlite_where=entries.c.idx
 Index("entries_pending", entries.c.tenant, entries.c.at, sqlite_where=entries.c.idx.is_(None))
 Index("checkpoints_size", checkpoints.c.tenant, checkpoints.c.size)
 Index("receipts_unsigned", receipts.c.tenant, receipts.c.receipt_id, sqlite_where=receipts.c.signature.is_(None))
-Index("leases_until", leases.c.tenant, leases.c.until)

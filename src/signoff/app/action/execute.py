@@ -5,9 +5,8 @@ Intent, reservation and claim are committed before the call; outcome, settlement
 transaction after it. Whatever happens between the two is doubt, which `settle.py` resolves by asking the target.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from signoff.app import record
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
 from signoff.app.action.ending import end_sent, end_unsent, link_original
 from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
 from signoff.app.action.receipts import issue
 from signoff.app.world import World
@@ -37,11 +37,9 @@ from signoff.core.authority.policy import Decision, Verdict, completed, decide, 
 from signoff.core.errors import SignoffError
 from signoff.core.run import Run, RunState
 from signoff.core.values import changed
-from signoff.ports.storage import Lease, SealedPayload, Transaction
+from signoff.ports.storage import SealedPayload, Transaction
 
 log = logging.getLogger("signoff.execute")
-LEASE_US = 15_000_000
-RENEW_S = 5.0
 BEGIN_WITHIN_US = 2_000_000
 RETRY_AFTER_US = 1_000_000
 # The system gave no answer: that says nothing against a write, which then waits for it to come back.
@@ -90,6 +88,7 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             state=after.state,
             fence=after.fence,
             claimed_at=tx.now,
+            claimed_by=world.node,
             doubt_since=None,
             look_at=None,
             looks=0,
@@ -135,15 +134,13 @@ def must_wait(tx: Transaction, action: Action, run: Run) -> bool:
 
 
 def claimed(world: World, tx: Transaction, action: Action) -> Action:
-    """Return the action as claimed by this node, with its lease taken; the entry is the caller's to write."""
+    """Return the action as claimed by this node, which is its lease; the entry is the caller's to write."""
     fence = action.fence + 1
-    if action.effect != Effect.READ:
-        tx.leases.take(Lease(action.action_id, fence, world.node, tx.now + LEASE_US))
     if action.reverses:
         original = found(tx.actions.get(action.reverses), action.reverses)
         if original.state is not State.REVERSING:
             record.move(tx, original, "action.reversing", state=State.REVERSING, reversed_by=action.action_id)
-    return changed(action, state=State.DISPATCHING, fence=fence, claimed_at=tx.now)
+    return changed(action, state=State.DISPATCHING, fence=fence, claimed_at=tx.now, claimed_by=world.node)
 
 
 async def dispatch(world: World, action: Action, case: Case | None = None) -> Action:
@@ -171,7 +168,7 @@ async def _sent(world: World, action: Action, case: Case, live: tuple[ToolDescri
         return NotSent("The send did not begin within 2 s of its claim.")
     if action.effect == Effect.READ:
         return await world.systems.read(contract, tool, sent)
-    return await _kept_alive(world, action, world.systems.execute(contract, tool, sent))
+    return await world.systems.execute(contract, tool, sent)
 
 
 async def record_answer(
@@ -249,7 +246,7 @@ async def conclude(
                 "reserved_usd_micros": 0,
                 "receipt_id": None if now.effect == Effect.READ else receipt_id,
             }
-        tx.leases.drop(now.action_id)
+        let_go(tx, now)
         after = record.move(tx, now, f"action.{judgement.state}", payloads, **changes)
         if after.receipt_id and after.ended_at is not None:
             issue(world, tx, after)
@@ -264,26 +261,6 @@ async def conclude(
     if after.outcome == (outcome.commitment if outcome else None):  # another record that came first is read, not told
         hand.hold(after, case.run, agent, value)
     return after
-
-
-async def _kept_alive(world: World, action: Action, call: Awaitable[Answer]) -> Answer:
-    """Renew the lease while the call is under way; a lease that cannot be renewed changes nothing that was sent."""
-    loop = asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
-
-    def renew() -> None:
-        timers[:] = [loop.call_later(RENEW_S, renew)]
-        until = world.clock.now() + LEASE_US
-        renewed = world.storage.transact(
-            action.tenant, lambda tx: tx.leases.renew(action.action_id, action.fence, until)
-        )
-        world.legs.start(f"lease {action.action_id}", renewed)
-
-    timers.append(loop.call_later(RENEW_S, renew))
-    try:
-        return await call
-    finally:
-        timers[0].cancel()
 
 
 def _looks_first(case: Case) -> bool:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from signoff.app.action.lease import LEASE_US, RENEW_US
 from signoff.app.audit.findings import KEEP, Findings
 from signoff.app.audit.state import Rows, Told
 from signoff.app.audit.streams import DUE_US
@@ -22,7 +23,6 @@ from signoff.ledger.dsse import PAYLOAD_TYPE, pae
 from signoff.ledger.entry import Entry
 from signoff.ports.storage import Transaction
 
-LEASE_US: Final = 15_000_000
 RUNS_REMEMBERED: Final = 4096
 _BOUND: Final = frozenset({"digest", "revision", "args_effective", "preview", "contract", "tool", "reverses", "run_id"})
 _FIRST: Final = MOVES[State.PROPOSED] | {State.PROPOSED}
@@ -145,19 +145,15 @@ class Actions:
         rows = self._leases.of(told.stream)
         is_sending = told.get("state") == State.DISPATCHING and told.get("effect") != "read"
         if not rows:
-            if is_sending:
-                self._lease(told, None, "It is being sent, and nobody holds its lease.")
-            return
+            return  # a claim holds by itself, and only a renewal has a row
         lease = dict(zip(self._tx.stored.columns("leases"), rows[0], strict=True))
         if not is_sending:
             self._lease(told, None, f"It is {told.get('state')}, and a lease is held on sending it.")
             return
         if lease["fence"] != told.get("fence"):
             self._lease(told, "fence", f"Its last claim is {told.get('fence')}, the lease is for {lease['fence']}.")
-        if not (told.get("claimed_at") or 0) + LEASE_US <= lease["until"] <= self._tx.now + LEASE_US:
-            self._lease(told, "until", "It ends at a time to which no claim or renewal could have put it.")
-        if not str(lease["node"]).startswith("nod_"):
-            self._lease(told, "node", "It names no node.")
+        if not (told.get("claimed_at") or 0) + RENEW_US + LEASE_US <= lease["until"] <= self._tx.now + LEASE_US:
+            self._lease(told, "until", "It ends at a time to which no renewal could have put it.")
 
     def _lease(self, told: Told, column: str | None, why: str) -> None:
         what = f"The lease of {told.stream} is not what its entries allow."

@@ -112,6 +112,7 @@ class Action:
     reverses: str | None = None
     reversed_by: str | None = None
     epoch: int | None = None  # of the token with which an agent asked; raising the agent's voids what is not sent
+    claimed_by: str | None = None  # the node that sends it
 
     @property
     def is_concluded(self) -> bool:
