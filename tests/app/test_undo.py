@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A write is taken back by a governed action of its own, refused where its target has moved."""
 
+from dataclasses import replace
+
 import pytest
 
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
-from signoff.core.errors import Conflict, Forbidden
+from signoff.core.errors import Conflict, Forbidden, NotFound
 from tests.target import CONTRACT, TOOLS, contract, without
 from tests.world import World
 
@@ -163,7 +165,7 @@ async def test_a_reversal_proved_absent_is_sent_again(world: World) -> None:
 
 async def test_an_agent_may_ask_for_its_own_and_owes_what_the_original_owed(world: World) -> None:
     done = await world.posted()
-    with pytest.raises(Forbidden):
+    with pytest.raises(NotFound):
         await world.undo(done, world.cast.rival)
     reversal = await world.undo(done, world.cast.agent)
     assert reversal.state is State.PENDING_APPROVAL
@@ -311,4 +313,36 @@ async def test_undoing_a_run_again_takes_nothing_back_twice(world: World) -> Non
     assert len(left) == 1
     assert (await world.vote(reversal)).state is State.SUCCEEDED
     assert await world.undo_run() == ([], [])
+    await world.check_ledger()
+
+
+async def test_what_no_contract_knew_is_told_as_what_it_is_and_never_as_missing(world: World) -> None:
+    """A denied call of an unheard-of tool is there: undoing, cancelling or resolving it says what it is."""
+    denied = await world.propose("book.unheard", {"text": "x"})
+    assert (denied.state, denied.contract) == (State.DENIED, "")
+    for call, code in (
+        (world.undo(denied), "undo.state"),
+        (world.undo(denied, world.cast.agent), "undo.state"),
+        (world.cancel(denied), "action.sent"),
+        (world.cancel(denied, world.cast.otto), "action.sent"),
+        (world.resolve(denied, "done"), "action.not_needing_person"),
+    ):
+        with pytest.raises(Conflict, match="denied") as refused:
+            await call
+        assert refused.value.code == code
+    await world.check_ledger()
+
+
+async def test_an_agent_is_told_of_another_agents_action_what_it_is_told_of_none(world: World) -> None:
+    """To the word: so that no agent learns what others do by trying ids."""
+    done, waiting = await world.posted(), await world.propose("book.note", {"text": "x"})
+    for act in (world.undo, world.cancel):
+        for action in (done, waiting):
+            told = []
+            for one in (action, replace(action, action_id="act_" + "0" * 32)):
+                with pytest.raises(NotFound) as refused:
+                    await act(one, world.cast.rival)
+                told.append(str(refused.value).replace(one.action_id, "ID"))
+            assert told[0] == told[1]
+    assert (await world.get(waiting)).state is State.PENDING_APPROVAL
     await world.check_ledger()

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import bearing_again, found, load, require_standing, resource_tag
+from signoff.app.action.case import bearing_again, found, load, require_standing, resource_tag, seen
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.action.propose import judged
+from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
 from signoff.core.action.approval import Vote
@@ -162,14 +163,21 @@ async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> A
     Raises:
         Conflict: it was sent, or has ended.
         Forbidden: it is somebody else's.
+        NotFound: there is none such, or it is another agent's and an agent asks.
     """
-    case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
-    said = case.seal.seal(action_id, "cancel", {"by": caller.id, "reason": reason})
+
+    def look(tx: Transaction) -> tuple[Seal, Run]:
+        # Its contract is not needed, and what was denied for want of one has none.
+        _, run = seen(tx, caller, action_id)
+        return world.keyring.seal(tx, run.payload_key), run
+
+    seal, run = await world.storage.view(caller.tenant, look)
+    said = seal.seal(action_id, "cancel", {"by": caller.id, "reason": reason})
 
     def body(tx: Transaction) -> Action:
         action = found(tx.actions.get(action_id), action_id)
         require_standing(tx, caller)
-        _require_cancel(caller, case.run.agent_id, case.run.principal_id, action, tx)
+        _require_cancel(caller, run.agent_id, run.principal_id, action, tx)
         if action.state not in NOT_SENT:
             raise Conflict(
                 what=f"Action {action_id} can no longer be withdrawn.",

@@ -60,6 +60,19 @@ def load(world: World, tx: Transaction, action_id: str) -> Case:
     )
 
 
+def seen(tx: Transaction, caller: Caller, action_id: str) -> tuple[Action, Run]:
+    """Return an action that the caller may see, with its run: its agent its own, people all of the tenant.
+
+    Raises:
+        NotFound: there is none such; another agent's is told like an id that does not exist.
+    """
+    action = found(tx.actions.get(action_id), action_id)
+    run = tx.runs.get(action.run_id)
+    assert run is not None
+    found(None if caller.is_agent and run.agent_id != caller.id else action, action_id)
+    return action, run
+
+
 def bearing(
     world: World,
     tx: Transaction,

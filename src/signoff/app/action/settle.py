@@ -73,11 +73,12 @@ async def resolve(world: World, caller: Caller, action_id: str, found_: str, evi
 
     def look(tx: Transaction) -> Case:
         require_standing(tx, caller)
+        action = found(tx.actions.get(action_id), action_id)
+        if action.state is not State.NEEDS_PERSON:
+            raise _not_needed(action)
         return load(world, tx, action_id)
 
     case = await world.storage.view(caller.tenant, look)
-    if case.action.state is not State.NEEDS_PERSON:
-        raise _not_needed(case.action)
     state = State.SUCCEEDED if found_ == "done" else State.FAILED
     said = {"found": found_, "evidence": evidence, "reason": reason, "by": caller.id}
     kept = case.seal.seal(action_id, "resolution", said)

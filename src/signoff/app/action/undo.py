@@ -13,6 +13,7 @@ from signoff.app.action.case import (
     names_of,
     require_standing,
     resource_tag,
+    seen,
     within_quotas,
 )
 from signoff.app.action.execute import execute, is_ready
@@ -24,7 +25,7 @@ from signoff.core.action import undo as rules
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.contract import Contract, ToolContract
 from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
-from signoff.core.errors import Conflict, Forbidden, NotFound, SignoffError
+from signoff.core.errors import Conflict, NotFound, SignoffError
 from signoff.core.principal import Caller
 from signoff.ports.storage import Transaction
 
@@ -42,7 +43,7 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
 
     Raises:
         Conflict: it cannot be undone, or its reversal is under way.
-        Forbidden: an agent asked for another agent's action.
+        NotFound: there is none such, or it is another agent's and an agent asks.
     """
     case, outcome, present = await world.storage.view(caller.tenant, lambda tx: _original(world, tx, caller, action_id))
     tool = case.tool
@@ -119,8 +120,11 @@ def _original(
     other, by the newest pin.
     """
     require_standing(tx, caller)
+    action, _ = seen(tx, caller, action_id)
+    if action.state not in rules.REVERSIBLE:
+        # Asked before its contract is read: what was denied for want of one has none.
+        rules.require_reversible(action, None)
     case = load(world, tx, action_id)
-    _require_own(caller, case)
     rules.require_reversible(case.action, case.tool)
     assert case.tool.undo is not None
     name = case.tool.undo.tool
@@ -181,12 +185,3 @@ _NOTHING_WRITTEN = (
 def _is_over(reversal: Action) -> bool:
     """Tell whether a reversal ended without taking anything back, so that another may be tried."""
     return reversal.state in _NOTHING_WRITTEN
-
-
-def _require_own(caller: Caller, case: Case) -> None:
-    if caller.is_agent and caller.id != case.run.agent_id:
-        raise Forbidden(
-            what="This action is not yours to undo.",
-            why="An agent may ask only for the reversal of its own writes.",
-            fix="Ask a person to undo it.",
-        )

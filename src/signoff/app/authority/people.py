@@ -153,7 +153,7 @@ async def revoke_key(world: World, caller: Caller, key_id: str) -> ApiKey:
 
     def body(tx: Transaction) -> ApiKey:
         key = tx.authority.key(key_id)
-        if key is None:
+        if key is None or (caller.is_agent and key.holder != caller.id):
             raise _unknown("key", key_id)
         if key.holder != caller.id:
             require(caller, "admin")

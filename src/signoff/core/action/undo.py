@@ -13,6 +13,8 @@ from signoff.core.action.preview import dig, same
 from signoff.core.authority.contract import ToolContract
 from signoff.core.errors import Conflict
 
+REVERSIBLE = (State.SUCCEEDED, State.REVERSAL_FAILED)
+
 
 def require_reversible(action: Action, contract: ToolContract | None) -> None:
     """Refuse what cannot be undone at all.
@@ -22,7 +24,7 @@ def require_reversible(action: Action, contract: ToolContract | None) -> None:
     """
     if action.reverses:
         raise _refused("An undo cannot be undone.", "Propose the original write anew.", "undo.of_undo")
-    if action.state not in (State.SUCCEEDED, State.REVERSAL_FAILED):
+    if action.state not in REVERSIBLE:
         raise _refused(
             f"The action is {action.state}; only what succeeded can be undone.", "Read the action again.", "undo.state"
         )
