@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.adapters.clock import SystemClock
+from signoff.adapters.sql.known import LINES_MAX, WEIGHED_EVERY, Known
 from signoff.adapters.sql.storage import SqliteStorage
 from signoff.adapters.sql.tally import Line, RunTally
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
@@ -133,3 +134,30 @@ def test_a_tally_kept_up_to_date_is_the_one_added_up_anew(lines: list[Line], bes
     )
     writes = [line.action_id for line in last.values() if line.tag == tag and line.is_own_write]
     assert kept.newest_write(tag) == max(writes, default=None)
+
+
+def test_tallies_are_forgotten_once_they_hold_too_many_lines_and_the_last_is_kept_however_long() -> None:
+    known = Known()
+
+    def hold(run: str, count: int) -> None:
+        lines = [
+            Line(f"act_{run}_{n}", "agt_1", "tag", True, 0, State.PROPOSED, None, 0, None, 0) for n in range(count)
+        ]
+        known.put(RunTally, T, run, RunTally(lines))
+
+    known.as_of(1)
+    hold("run_1", 10)
+    hold("run_2", LINES_MAX - 5)
+    known.put(Agent, T, "agt_1", "an agent")
+    for _ in range(WEIGHED_EVERY):
+        known.as_of(1)
+    assert known.peek(RunTally, T, "run_1") is None, "the first known goes first"
+    assert known.peek(RunTally, T, "run_2") is not None
+    hold("run_3", LINES_MAX * 2)
+    for _ in range(WEIGHED_EVERY):
+        known.as_of(1)
+    assert known.peek(RunTally, T, "run_2") is None
+    assert len(known.peek(RunTally, T, "run_3")) == LINES_MAX * 2, (
+        "a run that is longer alone is not read at each batch"
+    )
+    assert known.peek(Agent, T, "agt_1") == "an agent"

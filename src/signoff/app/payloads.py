@@ -14,11 +14,13 @@ from signoff.ports.storage import SealedPayload, Transaction
 from signoff.ports.vault import DataKey, Vault, WrappedKey
 
 SALT = 32
-REMEMBERED = 8192
+REMEMBERED = 4096  # as many as runs (`world.py`): who is forgotten costs one row and its unwrapping, some 50 us
 
 
 class Seal:
     """Seals and opens the payloads of one run, person or halt."""
+
+    __slots__ = ("_chance", "_key", "key_id", "tenant")
 
     def __init__(self, tenant: str, key_id: str, key: DataKey, chance: Chance) -> None:
         self.tenant, self.key_id = tenant, key_id

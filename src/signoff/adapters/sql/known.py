@@ -9,8 +9,12 @@ which is one snapshot.
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from signoff.adapters.sql.tally import RunTally
+
 T = TypeVar("T")
 KEPT_MAX = 512  # of one kind and tenant; more are forgotten together
+LINES_MAX = 65_536  # of all tallies, which grow with their runs: some 30 MB
+WEIGHED_EVERY = 64  # batches, which add some 4,096 lines at most
 
 
 class Known:
@@ -19,12 +23,16 @@ class Known:
     def __init__(self) -> None:
         self._kept: dict[tuple[Hashable, str], dict[Hashable, Any]] = {}
         self._version: int | None = None
+        self._batches = 0
 
     def as_of(self, version: int) -> None:
         """Forget everything if the engine's version of what others have committed is another one."""
         if version != self._version:
             self._kept.clear()
             self._version = version
+        self._batches += 1
+        if self._batches % WEIGHED_EVERY == 0:
+            self._shed()
 
     def get(self, kind: Hashable, tenant: str, key: Hashable, read: Callable[[], T]) -> T:
         """Return what is known, else read it; that there is no such row is known too."""
@@ -52,6 +60,19 @@ class Known:
     def forget_all(self) -> None:
         """Forget everything: what was written is undone."""
         self._kept.clear()
+
+    def _shed(self) -> None:
+        """Forget the tallies first known, until their lines are bounded; the last of them may be longer alone."""
+        held = [
+            (kept, key, len(tally)) for (kind, _), kept in self._kept.items() if kind is RunTally
+            for key, tally in kept.items()
+        ]  # fmt: skip
+        lines = sum(length for _, _, length in held)
+        for kept, key, length in held[:-1]:
+            if lines <= LINES_MAX:
+                return
+            del kept[key]
+            lines -= length
 
     @staticmethod
     def _put(kept: dict[Hashable, Any], key: Hashable, value: object) -> None:

@@ -66,6 +66,9 @@ class RunTally:
         for line in lines:
             self.put(line)
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def put(self, line: Line) -> None:
         """Take in an action, or what has become of it; whose it is, and for which call, never changes."""
         before, sums = self._lines.get(line.action_id), line.sums()
