@@ -70,11 +70,14 @@ class SetClock:
     """Time stands still until it is set, or goes on by `step` microseconds whenever somebody looks."""
 
     def __init__(self, us: int = START) -> None:
-        self.us, self.step = us, 0
+        self.us, self.step, self.jump = us, 0, 0
 
     def now(self) -> int:
         self.us += self.step
         return self.us
+
+    def jump_us(self) -> int:
+        return self.jump
 
     def monotonic(self) -> float:
         return self.us / SECOND

@@ -55,7 +55,7 @@ def fill(tx: Transaction) -> None:
             reserved_usd_micros=len(tx.tenant) * 7 if tx.tenant == "a" else 11,
         )
     )
-    tx.insert(action(tx.tenant, "act_2", state=State.IN_DOUBT, resource="res", look_at=5, fence=1))
+    tx.insert(action(tx.tenant, "act_2", state=State.IN_DOUBT, resource="res", look_at=5, fence=1, reason="found_late"))
     tx.actions.add_vote(vote(tx.tenant))
     tx.insert(Person(tx.tenant, "prs_1", 1, mine, (mine,), mine, "key_1"))
     tx.insert(Agent(tx.tenant, "agt_1", 1, mine, "name", "prs_1"))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from signoff.core.errors import Forbidden
 from signoff.surfaces.cli import credentials
-from signoff.surfaces.cli.doctor import NOT_KEPT
+from signoff.surfaces.cli.doctor import NOT_KEPT, measured
 from tests.core.authority.test_page_mutations import PAGES, bend, cut
 from tests.ledger.sample import KEYS
 from tests.surfaces.terminal import ENVELOPE, process, run
@@ -220,6 +221,29 @@ def test_reading_a_directory_without_an_installation_makes_nothing(tmp_path: Pat
         assert said.code == 2
         assert "There is no installation" in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("late", "jump", "wrong"),
+    [
+        ("0.0", "1.9", []),
+        ("2.0", "-0.5", ["late finds"]),
+        ("0.0", "3.0", ["clock"]),
+        ("1.0", "-9e3", ["clock", "late finds"]),
+    ],
+)
+def test_doctor_reads_alarms_off_the_metrics_of_a_server(late: str, jump: str, wrong: list[str]) -> None:
+    text = f'# HELP x y\nx{{a="b c"}} 1.0\nsignoff_actions_found_late {late}\nsignoff_clock_jump_seconds {jump}\n'
+    lines = measured(lambda path: text.encode())
+    assert [one.name for one in lines if one.state == "wrong"] == wrong
+    assert all(one.fix for one in lines if one.state == "wrong")
+
+
+def test_doctor_says_so_where_it_cannot_tell() -> None:
+    def refused(path: str) -> bytes:
+        raise Forbidden("No.", "You are no auditor.", "Ask an admin.")
+
+    assert [one.state for one in (*measured(refused), *measured(lambda path: b"x 1\n"))] == ["unknown", "unknown"]
 
 
 def test_json_goes_to_standard_output_alone() -> None:

@@ -32,6 +32,8 @@ class Vitals:
     ledger_size: int
     lag_s: float
     unsigned: int
+    late: int
+    clock_jump_s: float
 
 
 def require_auditor(caller: Caller) -> None:
@@ -183,7 +185,7 @@ async def vitals(world: World, tenant: str) -> Vitals:
         due = [
             at
             for action in tx.actions.due(tx.now, DUE_MAX)
-            if (at := action.look_at if action.state is State.IN_DOUBT else action.expires_at) is not None
+            if (at := action.expires_at if action.look_at is None else action.look_at) is not None
         ]
         return Vitals(
             states=states,
@@ -192,6 +194,8 @@ async def vitals(world: World, tenant: str) -> Vitals:
             ledger_size=head.size if head else 0,
             lag_s=max(0, tx.now - min(due)) / 1_000_000 if due else 0.0,
             unsigned=len(tx.receipts.unsigned(DUE_MAX)),
+            late=len(tx.actions.late("", DUE_MAX)),
+            clock_jump_s=world.clock.jump_us() / 1_000_000,
         )
 
     return await world.storage.view(tenant, body)

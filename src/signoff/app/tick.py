@@ -12,6 +12,7 @@ from typing import Any
 from signoff.app.action.case import found, load
 from signoff.app.action.ending import end_sent, end_unsent
 from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
+from signoff.app.action.late import look_once_more
 from signoff.app.action.lease import keep_leases
 from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
@@ -26,6 +27,8 @@ from signoff.ports.storage import Transaction
 
 log = logging.getLogger("signoff.tick")
 AT_ONCE = 200
+# A leap second is one, and what keeps a clock right moves it by fractions; a step of two is somebody's doing.
+JUMP_US = 2_000_000
 RESUMED = (State.PROPOSED, State.APPROVED, State.DISPATCHING)
 
 
@@ -34,6 +37,7 @@ async def tick(world: World, tenant: str) -> None:
 
     Halts and withdrawals, lost leases, deadlines and look-ups, interrupted legs, receipts, the checkpoint.
     """
+    watch_clock(world)
     if world.is_read_only:
         return
     now = world.clock.now()
@@ -44,6 +48,23 @@ async def tick(world: World, tenant: str) -> None:
     await _resume(world, tenant)
     await sign_receipts(world, tenant)
     await integrate(world, tenant)
+
+
+def watch_clock(world: World) -> None:
+    """Tell once of each jump of the machine's clock against the one that decides, and once when it is back."""
+    jump = world.clock.jump_us()
+    if abs(jump - world.clock_jump_us) < JUMP_US:
+        return
+    world.clock_jump_us = jump
+    if abs(jump) < JUMP_US:
+        log.warning("the machine's clock agrees with the node's own again")
+        return
+    log.error(
+        "the machine's clock is %.1f s %s the node's own, which goes on as before and decides: set the machine's right,"
+        " or restart the server if it is right now",
+        abs(jump) / 1_000_000,
+        "ahead of" if jump > 0 else "behind",
+    )
 
 
 async def finish(world: World, tenant: str, within_s: float) -> None:
@@ -72,6 +93,8 @@ async def _act_on_due(world: World, tenant: str, now: int) -> None:
     for action in await world.storage.view(tenant, lambda tx: tx.actions.due(now, AT_ONCE)):
         if action.state is State.IN_DOUBT:
             _start(world, action, settle(world, tenant, action.action_id))
+        elif action.state is State.FAILED:
+            _start(world, action, look_once_more(world, tenant, action.action_id))
         elif not world.legs.is_running(action.action_id):
             await _expire(world, tenant, action.action_id)
 

@@ -103,6 +103,7 @@ class World:
     runs: dict[tuple[str, str], tuple[Seal, Run]] = field(default_factory=dict)  # what never changes of recent runs
     withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
     is_read_only: bool = False
+    clock_jump_us: int = 0  # how far the machine's clock was off when that was last told
     log_keys: str = ""  # C2SP verifier key lines of the log and receipt keys
 
     def mint(self, prefix: str) -> str:

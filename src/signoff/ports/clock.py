@@ -10,6 +10,9 @@ class Clock(Protocol):
     def now(self) -> int:
         """Return microseconds since 1970, UTC; never smaller than the last answer."""
 
+    def jump_us(self) -> int:
+        """Return how far the machine's wall clock is ahead of `now`, in microseconds; negative if it is behind."""
+
     def monotonic(self) -> float:
         """Return seconds that only ever grow, for leases and waits."""
 

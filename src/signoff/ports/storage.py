@@ -92,6 +92,9 @@ class Actions(Protocol):
     def due(self, now: int, limit: int) -> list[Action]:
         """Return actions whose deadline or next look-up has come."""
 
+    def late(self, after: str, limit: int) -> list[Action]:
+        """Return failed writes that were found late or could not be looked for, and that no person has settled."""
+
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
         """Return what the run has done, without the action `besides`."""
 

@@ -30,6 +30,7 @@ _OF_RUN = ACTIONS.query(_a.run_id == param("run"), order=_a.action_id)
 _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
 _EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
 _TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
+_FOUND_LATE = ACTIONS.query(t.LATE, _a.action_id > param("after"), order=_a.action_id, most=True)
 _LINES = Statement(
     select(
         _a.action_id,
@@ -114,6 +115,9 @@ class SqlActions:
     def due(self, now: int, limit: int) -> list[Action]:
         late = ACTIONS.all(self._connection, _EXPIRED, tenant=self._tenant, now=now, most=limit)
         return late + ACTIONS.all(self._connection, _TO_LOOK, tenant=self._tenant, now=now, most=limit)
+
+    def late(self, after: str, limit: int) -> list[Action]:
+        return ACTIONS.all(self._connection, _FOUND_LATE, tenant=self._tenant, after=after, most=limit)
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
         return self._of_run(run_id).tally(content_tag, besides, self._now)

@@ -15,6 +15,7 @@ import orjson
 
 from signoff.app.action.case import found
 from signoff.app.action.hand import Hand
+from signoff.app.action.late import late_find
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.action.receipts import statement_of
 from signoff.app.world import World
@@ -86,6 +87,7 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         outcome=outcome_of(world, tx, action) or {},
     )
     if is_person:
+        shown["late_find"] = late_find(world, tx, action)
         shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
         if action.state in CONCLUDED:
             shown["key"] = action.key
@@ -329,6 +331,11 @@ REASONS = {
     "class_d_unreviewed": "class D needs a policy review on record",
     "answer_lost": "no answer came",
     "proved_absent": "the target has no such write",
+    "found_late": "it was proved absent, and a day later the target has it after all; undo it there, or propose its"
+    " reversal, and then say so with `signoff resolve`",
+    "late_look_unanswered": "it was proved absent, and a day later the target could not be asked once more; look there,"
+    " and say what you found with `signoff resolve`",
+    "late_find_settled": "it was proved absent and found a day later, and a person has settled that",
     "resolved_not_done": "a person found that it was not done",
     "not_sent": "the system could not be reached",
 }

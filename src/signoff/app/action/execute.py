@@ -29,6 +29,7 @@ from signoff.core.action.doubt import (
     Lost,
     NotSent,
     judge,
+    late_look_at,
 )
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import drift
@@ -238,7 +239,7 @@ async def conclude(
                 "look_at": tx.now + RETRY_AFTER_US if judgement.proof else tx.now,
             }
         else:
-            changes["look_at"] = None
+            changes["look_at"] = late_look_at(case.tool, judgement, tx.now)
         if judgement.state in CONCLUDED:
             changes |= {
                 "ended_at": tx.now,

@@ -116,12 +116,12 @@ async def approvals(
 
 
 async def waiting_for_people(world: World, caller: Caller, limit: int) -> list[Document]:
-    """Return the first of what waits for a person in any way: an approval, a review window, or a finding."""
+    """Return the first of what waits for a person in any way: an approval, a review window, a finding, a late find."""
     require_person(caller)
 
     def body(tx: Transaction) -> list[Document]:
-        found_ = tx.actions.in_states((*WAITING, State.NEEDS_PERSON), "", limit)
-        return [_inbox_line(world, tx, action) for action in found_]
+        found_ = tx.actions.late("", limit) + tx.actions.in_states((*WAITING, State.NEEDS_PERSON), "", limit)
+        return [_inbox_line(world, tx, action) for action in found_[:limit]]
 
     return await world.storage.view(caller.tenant, body)
 

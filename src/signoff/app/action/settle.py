@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resolve doubt by asking the target, never by hoping; and let a person say what only a person can find out."""
 
-from typing import Any
-
 from signoff.app import record
 from signoff.app.action.case import Case, found, load, require_standing
 from signoff.app.action.execute import conclude, error_value, execute, image_after, may_repeat
 from signoff.app.action.gather import look_up
+from signoff.app.action.late import is_open, settle_late
 from signoff.app.world import World
-from signoff.core.action.doubt import Answer, Answered, Judgement, Proof, judge_look_up, next_look
+from signoff.core.action.doubt import Judgement, Proof, agrees, judge_look_up, next_look
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.action.preview import same
 from signoff.core.errors import Conflict, Malformed
 from signoff.core.principal import Caller, require, require_person
 from signoff.ports.storage import Transaction
@@ -32,7 +30,7 @@ async def settle(world: World, tenant: str, action_id: str) -> Action:
     asked = world.clock.now()
     answer, is_found = await look_up(world, case.contract, case.tool, case.args, action.key)
     judgement = judge_look_up(
-        case.tool, answer, is_found, _agrees(case, answer), asked, last_send(case), action.doubt_since or 0
+        case.tool, answer, is_found, agrees(answer, case.args), asked, last_send(case), action.doubt_since or 0
     )
     if judgement.proof is Proof.ABSENT and may_repeat(case.tool, action, asked):
         return await _send_again(world, case)
@@ -52,6 +50,8 @@ def last_send(case: Case) -> int:
 
 async def resolve(world: World, caller: Caller, action_id: str, found_: str, evidence: str, reason: str) -> Action:
     """End an action that needs a person: they say what they found in the target, with evidence.
+
+    One that failed and was found a day later stays failed, and its alarm ends.
 
     Args:
         found_: `done` or `not_done`.
@@ -74,13 +74,17 @@ async def resolve(world: World, caller: Caller, action_id: str, found_: str, evi
     def look(tx: Transaction) -> Case:
         require_standing(tx, caller)
         action = found(tx.actions.get(action_id), action_id)
-        if action.state is not State.NEEDS_PERSON:
+        if action.state is not State.NEEDS_PERSON and not is_open(action):
             raise _not_needed(action)
         return load(world, tx, action_id)
 
     case = await world.storage.view(caller.tenant, look)
-    state = State.SUCCEEDED if found_ == "done" else State.FAILED
     said = {"found": found_, "evidence": evidence, "reason": reason, "by": caller.id}
+    if is_open(case.action):
+        action = await settle_late(world, case, said)
+        world.bell.ring(action_id)
+        return action
+    state = State.SUCCEEDED if found_ == "done" else State.FAILED
     kept = case.seal.seal(action_id, "resolution", said)
     judgement = Judgement(state, "resolved_done" if found_ == "done" else "resolved_not_done", result=None)
     action = await conclude(world, case, case.action, judgement, {"resolution": said}, None, kept)
@@ -118,20 +122,10 @@ async def _send_again(world: World, case: Case) -> Action:
     return await execute(world, action.tenant, action.action_id)
 
 
-def _agrees(case: Case, answer: Answer) -> bool:
-    """Tell whether what was found is this write: no argument it repeats may differ from what was sent."""
-    if not isinstance(answer, Answered):
-        return False
-    shared: list[tuple[Any, Any]] = [
-        (answer.result[name], value) for name, value in case.args.items() if name in answer.result
-    ]
-    return all(same(there, sent) for there, sent in shared)
-
-
 def _not_needed(action: Action) -> Conflict:
     return Conflict(
         what=f"Action {action.action_id} does not wait for a person's finding.",
         why=f"It is {action.state}.",
-        fix="Resolve actions that are `needs_person`; the others settle by themselves.",
+        fix="Resolve actions that are `needs_person`, or were found late; the others settle by themselves.",
         code="action.not_needing_person",
     )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from signoff.core.action.lifecycle import State
+from signoff.core.action.preview import same
 from signoff.core.authority.contract import Effect, ToolContract
 
 
@@ -70,6 +71,9 @@ class Judgement:
 
 ATTEMPTS_MAX = 3
 GIVE_UP_US = 3600 * 1_000_000
+LATE_LOOK_US = 24 * 3600 * 1_000_000
+LATE_RETRY_US = 3600 * 1_000_000
+LATE_GIVE_UP_US = 24 * 3600 * 1_000_000
 
 
 def judge(contract: ToolContract, answer: Answer, problems: Sequence[str]) -> Judgement:
@@ -132,3 +136,31 @@ def next_look(now: int, looks: int, settles_at: int) -> int:
     """Return when to look again: pauses grow from 0.5 s to a minute, with a look right when absence can be proved."""
     pause = min(500_000 << min(looks, 7), 60_000_000)
     return min(now + pause, max(settles_at, now + 250_000)) if now < settles_at else now + pause
+
+
+def agrees(answer: Answer, args: Mapping[str, Any]) -> bool:
+    """Tell whether what was found is a write with these arguments: none that it repeats may differ."""
+    if not isinstance(answer, Answered):
+        return False
+    return all(same(answer.result[name], value) for name, value in args.items() if name in answer.result)
+
+
+def late_look_at(contract: ToolContract, judgement: Judgement, now: int) -> int | None:
+    """Return when to look once more for a write that has failed as absent; None where no other look is owed.
+
+    Under a natural key nothing but the target's own say tells a late write from none, so that the proof is tried again
+    a day on (contract, section 3, "look-up").
+    """
+    is_owed = judgement.state is State.FAILED and judgement.proof is Proof.ABSENT and bool(contract.natural_key)
+    return now + LATE_LOOK_US if is_owed else None
+
+
+def judge_late_look(answer: Answer, is_found: bool | None, now: int, due: int) -> str | None:
+    """Return the reason with which a look a day later leaves a failed write, None where it has to look again.
+
+    Args:
+        due: when that look was first due, microseconds; a day without an answer after it, a person has to look.
+    """
+    if isinstance(answer, Answered) and is_found is not None:
+        return "found_late" if is_found else "proved_absent"
+    return "late_look_unanswered" if now >= due + LATE_GIVE_UP_US else None

@@ -231,7 +231,7 @@ def resolve(
     evidence: Annotated[str, typer.Option(help="What shows it: an id in the target, a screen, a ticket.")],
     reason: Reason = "",
 ) -> int:
-    """Say what became of a write that nobody but a person could find out."""
+    """Say what became of a write that nobody but a person could find out, or that failed and was found late."""
     client = shell.client()
     if found not in ("done", "not_done"):
         raise Malformed(f"{found!r} is no finding.", "A write was done or not_done.", "Say which.", code="cli.found")

@@ -8,7 +8,7 @@ silently. Exit 1 if something is wrong.
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from signoff.app.world import World
 
 CLOCK_SLACK_US: Final = 2_000_000
+SHOWN_MAX: Final = 200
 # What this version does not keep; where no page asks for one it is off, where one does it is inert.
 NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score", "citations")
 KEPT: Final = (
@@ -79,6 +80,7 @@ def _look_at_server(shell: Shell) -> list[Line]:
     lines += controls(found.get("envelopes"))
     lines += systems(found.get("envelopes"), found.get("tools"))
     lines += halted(found.get("halts"))
+    lines += measured(client.raw)
     try:
         note = parse(client.get("/v1/ledger/checkpoint")["note"])
         lines.append(Line("ledger head", "ok", f"{note.origin}: {note.size} entries are signed"))
@@ -153,7 +155,8 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
     if waiting := states.get("needs_person", 0):
         fix = "Look into the target, then `signoff resolve ID`."
         lines.append(Line("doubt", "wrong", f"{waiting} write(s) that only a person can settle", fix))
-    return lines
+    late = await world.storage.view(TENANT, lambda tx: tx.actions.late("", SHOWN_MAX))
+    return [*lines, *found_late(len(late), [action.action_id for action in late])]
 
 
 async def _roles_asked(world: "World") -> dict[str, tuple[str, ...]]:
@@ -236,6 +239,42 @@ def approvers(asked: Mapping[str, Iterable[str]], people: Iterable[Mapping[str, 
             note = f"{workflow} asks for {' or '.join(wanted)}, and no active person holds that"
             lines.append(Line("approvers", "wrong", note, "signoff people add NAME --role ROLE"))
     return lines
+
+
+def measured(read: Callable[[str], bytes]) -> list[Line]:
+    """Return what the server's own measurements say is wrong: its clock, and writes that were found late."""
+    try:
+        found = dict(
+            line.rsplit(" ", 1) for line in read("/metrics").decode().splitlines() if line[:1] not in ("#", "")
+        )
+        late, jump = int(float(found["signoff_actions_found_late"])), float(found["signoff_clock_jump_seconds"])
+    except SignoffError as error:
+        return [Line("measurements", "unknown", error.why, error.fix)]
+    except (ValueError, KeyError, UnicodeDecodeError):
+        return [Line("measurements", "unknown", "the server's metrics are not those of this version")]
+    return [clock_line(jump), *found_late(late, ())]
+
+
+def clock_line(jump: float) -> Line:
+    """Return whether the server's machine tells the time that its node decides by.
+
+    Args:
+        jump: how far the machine is ahead of the node, in seconds.
+    """
+    if abs(jump) * 1_000_000 < CLOCK_SLACK_US:
+        return Line("clock", "ok", "the server's machine and its node tell the same time")
+    note = f"its machine is {abs(jump):.1f} s {'ahead of' if jump > 0 else 'behind'} the node, which decides"
+    return Line("clock", "wrong", note, "Set the machine's clock right; if it is right now, restart the server.")
+
+
+def found_late(count: int, ids: Sequence[str]) -> list[Line]:
+    """Return the alarm of failed writes that the target has after all, or could not be asked about."""
+    if not count:
+        return []
+    named = f": {', '.join(ids[:3])}{' and more' if count > 3 else ''}" if ids else ""
+    note = f"{count} failed write(s) that the target has after all, or could not be asked about a day later{named}"
+    fix = "See it with `signoff show ID`; undo it in the target, or propose its reversal; then `signoff resolve ID`."
+    return [Line("late finds", "wrong", note, fix)]
 
 
 def modes(data: Path) -> list[Line]:

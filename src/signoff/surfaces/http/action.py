@@ -142,7 +142,8 @@ def action_routes(world: World) -> APIRouter:
 
     @routes.post("/v1/actions/{action_id}/resolve", tags=["actions"], **call(a.Action, body=b.ResolveBody))
     async def resolve_action(request: Request, action_id: ActionId) -> Response:
-        """Say what was found in the target, where only a person can. Takes the permission operator."""
+        """Say what was found in the target, where only a person can, or of a write that failed and was found late.
+        Takes the permission operator."""
         caller, said = caller_in(request), await b.read(request, b.ResolveBody)
         await resolve(world, caller, action_id, said.found, said.evidence, said.reason)
         return await shown(caller, action_id)

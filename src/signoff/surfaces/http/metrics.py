@@ -43,6 +43,16 @@ class Metrics:
         self._unsigned = Gauge(
             "signoff_receipts_unsigned", "Receipts that wait for their signature, up to 200.", registry=registry
         )
+        self._late = Gauge(
+            "signoff_actions_found_late",
+            "Failed writes that a look a day later found, or got no answer about, up to 200.",
+            registry=registry,
+        )
+        self._jump = Gauge(
+            "signoff_clock_jump_seconds",
+            "How far the machine's clock is ahead of the node's own, which decides.",
+            registry=registry,
+        )
         self._counted: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
 
@@ -68,4 +78,6 @@ class Metrics:
         self._doubt.set(states.get(State.IN_DOUBT, 0))
         self._person.set(states.get(State.NEEDS_PERSON, 0))
         self._unsigned.set(vitals.unsigned)
+        self._late.set(vitals.late)
+        self._jump.set(vitals.clock_jump_s)
         return generate_latest(self._registry)

@@ -56,7 +56,7 @@ class ActionLine(TypedDict):
 
 
 class Waiting(TypedDict):
-    """What waits for a person, and for whom: `state` is pending_approval, held or needs_person."""
+    """What waits for a person, and for whom: `state` is pending_approval, held, needs_person, or failed."""
 
     action_id: str
     state: str
@@ -203,6 +203,7 @@ class Document(TypedDict):
     asker: NotRequired[str | None]
     effect: NotRequired[str]
     claims: NotRequired[Mapping[str, Any] | None]
+    late_find: NotRequired[Mapping[str, Any] | None]
 
 
 class Event(TypedDict):
