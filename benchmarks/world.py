@@ -16,6 +16,7 @@ from signoff.app.authority import people, policies
 from signoff.app.world import World
 from signoff.core.action.doubt import Answer, Answered
 from signoff.core.authority.contract import Server, ToolDescription, schema_digest
+from signoff.core.authority.quota import Quotas
 from signoff.core.principal import Caller
 from signoff.ports.connector import Call
 from signoff.settings import Settings
@@ -127,7 +128,8 @@ async def bench_node(folder: Path | None = None) -> AsyncIterator[Bench]:
     """Run a node on `folder`/data, or on a directory that goes with it."""
     with tempfile.TemporaryDirectory() as made:
         data = (folder or Path(made)) / "data"
-        async with wiring.node(Settings(data=data)) as world:
+        quotas = Quotas(open_runs_max=1_000_000)  # one agent stands for as many as its runs would need
+        async with wiring.node(Settings(data=data, quotas=quotas)) as world:
             book = Book()
             world.systems._connectors[Server("mcp_stdio", ("none",))] = book
             admin = await _of_key(world, (data / "admin.key").read_text().strip())
