@@ -44,6 +44,10 @@ class Keyring:
         self._vault, self._chance, self._clock = vault, chance, clock
         self._seals: OrderedDict[tuple[str, str], Seal] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Return how many keys are remembered now."""
+        return len(self._seals)
+
     def fresh(self) -> "Keyring":
         """Return a keyring that remembers nothing: it opens by the keys as they are stored now."""
         return Keyring(self._vault, self._chance, self._clock)
