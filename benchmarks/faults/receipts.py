@@ -45,7 +45,7 @@ def statement(b: Books, row: Row) -> bytes:
         "state": action["state"],
         "attempts": action["fence"],
         "key": action["key"],
-        "checks": [_check(word) for word in action["checks"].split()],
+        "checks": action["checks"].split(),
         "voters": [
             {name.removesuffix("_id"): vote.get(name) for name in ("person_id", "role", "at", "digest", "assurance")}
             for vote in votes
@@ -69,8 +69,3 @@ def statement(b: Books, row: Row) -> bytes:
             "predicate": predicate,
         }
     )
-
-
-def _check(word: str) -> list[str]:
-    name, *said = word.split(":")
-    return [name, *(said or ("pass", ""))]

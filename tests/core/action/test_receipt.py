@@ -33,7 +33,7 @@ def test_it_tells_what_was_bound_who_said_yes_and_where_its_entry_is() -> None:
     assert [voter["person"] for voter in predicate["voters"]] == ["prs_1"]
     assert predicate["self_approved"] is False
     assert predicate["due_s"] == 60
-    assert predicate["checks"] == [["agent", "pass", ""], ["writes", "ask", "write_asks"]]
+    assert predicate["checks"] == ["agent", "writes:ask:write_asks"]
     assert predicate["commitments"] == {
         "args_proposed": "sha256:a", "args_effective": "sha256:a", "outcome": "sha256:o",
     }  # fmt: skip
