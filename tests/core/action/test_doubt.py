@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from signoff.core.action.doubt import (
     GIVE_UP_US,
+    LATE_GIVE_UP_US,
+    LATE_LOOK_US,
     Answer,
     Answered,
     Errored,
@@ -17,8 +19,11 @@ from signoff.core.action.doubt import (
     Lost,
     NotSent,
     Proof,
+    agrees,
     judge,
+    judge_late_look,
     judge_look_up,
+    late_look_at,
     next_look,
 )
 from signoff.core.action.lifecycle import State
@@ -142,3 +147,35 @@ def test_looks_come_again_soon_and_one_of_them_right_when_absence_can_be_proved(
     assert now + 250_000 <= at <= now + 60_000_000
     if now + 250_000 <= settles_at <= now + min(500_000 << min(looks, 7), 60_000_000):
         assert at == settles_at
+
+
+@pytest.mark.parametrize("state", [S.SUCCEEDED, S.FAILED, S.IN_DOUBT, S.NEEDS_PERSON])
+@pytest.mark.parametrize("proof", [None, *Proof])
+def test_only_what_failed_as_absent_under_a_natural_key_is_looked_up_once_more(
+    state: State, proof: Proof | None
+) -> None:
+    """Where our own key is in the target, where it answered, or where nothing was sent, nothing can come unnoticed."""
+    natural = replace(WRITE, natural_key=(FOUND,))
+    judged = Judgement(state, "x", proof)
+    is_owed = state is S.FAILED and proof is Proof.ABSENT
+    assert late_look_at(natural, judged, 5) == (5 + LATE_LOOK_US if is_owed else None)
+    assert late_look_at(replace(WRITE, key_argument="key"), judged, 5) is None
+
+
+@given(answers, st.none() | st.booleans(), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_a_late_look_ends_with_an_answer_or_after_a_day_without_one(
+    answer: Answer, is_found: bool | None, now: int, due: int
+) -> None:
+    told = judge_late_look(answer, is_found, now, due)
+    if isinstance(answer, Answered) and is_found is not None:
+        assert told == ("found_late" if is_found else "proved_absent")
+    else:
+        assert told == ("late_look_unanswered" if now >= due + LATE_GIVE_UP_US else None)
+
+
+def test_what_is_found_agrees_unless_an_argument_that_it_repeats_differs() -> None:
+    args = {"amount": 12, "shelf": "a"}
+    assert agrees(Answered({"id": 1, "amount": 12.0}), args)
+    assert agrees(Answered({}), args)
+    assert not agrees(Answered({"amount": 13}), args)
+    assert not agrees(Lost("cut"), args)
