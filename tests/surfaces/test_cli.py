@@ -98,6 +98,22 @@ def test_envelopes_and_contracts_are_told_apart_and_checked_together(tmp_path: P
     assert "contract.yaml" not in said.out  # given to be known, not to be checked
 
 
+def test_a_tool_that_two_contracts_describe_is_found_when_both_are_given(tmp_path: Path) -> None:
+    """Also where one is only given to be known; the same file twice is one contract."""
+    for name, tool in (("erp", "erp.pay"), ("till", "erp.pay"), ("crm", "crm.find")):
+        (tmp_path / f"{name}.yaml").write_text(
+            f'format: 1\nserver: {{mcp: {{command: ["{name}"]}}}}\ntools:\n  {tool}: {{effect: read}}\n'
+        )
+    erp, till, crm = (tmp_path / f"{name}.yaml" for name in ("erp", "till", "crm"))
+    for given in ((erp, till), (till, "--contracts", erp)):
+        said = run("check", *given)
+        assert said.code == 1
+        assert "`erp.pay` is described in" in said.out and "contract.tool_twice" in said.out
+    assert run("check", erp, crm).code == 0
+    (tmp_path / "copy.yaml").write_bytes(erp.read_bytes())
+    assert run("check", erp, tmp_path / "copy.yaml").code == 0
+
+
 def test_an_unreadable_page_is_exit_2(tmp_path: Path) -> None:
     assert run("check", tmp_path / "none.yaml").code == 2
     said = run("check", tmp_path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published pages as values: parsed once by digest, and looked up anew in each transaction by one small query."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,8 @@ from signoff.core.authority.contract import Contract, ToolContract, load_contrac
 from signoff.core.authority.envelope import Envelope, read_published
 from signoff.core.errors import Corrupt, NotFound
 from signoff.ports.storage import Transaction
+
+log = logging.getLogger("signoff.pages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,15 @@ class Shelf:
 
     def _read(self, tx: Transaction, mark: tuple[int, str]) -> Pages:
         tools: dict[str, tuple[ToolContract, Contract]] = {}
+        twice: set[str] = set()
         for published in tx.authority.publications("contract"):
             contract = self.contract(tx, published.digest)
             for name, tool in contract.tools.items():
+                twice |= {name} & tools.keys()
                 tools[name] = tool, contract
+        for name in twice:  # a withdrawal may bring back a version from before another system took the name
+            log.warning("the tool %s is published by two systems, so that no call of it is allowed", name)
+            del tools[name]
         return Pages(mark, tools, frozenset(tx.authority.withdrawn("envelope")))
 
 

@@ -57,6 +57,11 @@ class Systems:
         described = self._described.get(server)
         return described.tools.get(tool.server_name) if described else None
 
+    def offered(self, server: Server) -> Mapping[str, tuple[ToolDescription, str]]:
+        """Return the tools a server offered when it was asked last, by its own names, each with its digest."""
+        described = self._described.get(server)
+        return described.tools if described else {}
+
     def forget(self, server: Server) -> None:
         """Ask anew before the next use."""
         self._described.pop(server, None)

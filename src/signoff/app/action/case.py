@@ -176,13 +176,13 @@ def resource_tag(
 ) -> tuple[str | None, bool]:
     """Return the keyed digest of the resource that a write holds from claim to outcome, None if it holds none.
 
-    The truth value is False where the contract names a resource that has no value for these arguments: then nobody
-    could keep two writers apart, and the write is refused.
+    The truth value is False where the contract names a resource that is no text for these arguments, or an empty one:
+    then nobody could keep two writers apart, and the write is refused.
     """
     if contract is None or tool is None or tool.resource is None:
         return None, True
     try:
-        return world.tags[tenant].tag(tool.resource.value({"args": as_named(world, contract, tool, args)})), True
+        return world.tags[tenant].tag(tool.resource.text_of({"args": as_named(world, contract, tool, args)})), True
     except SignoffError:
         return None, False
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy as code: publish envelopes and tool contracts as immutable versions, and withdraw them."""
 
+import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,15 +11,16 @@ from signoff.app import record
 from signoff.app.action.ending import end_unsent
 from signoff.app.world import World
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, State
-from signoff.core.authority.contract import Contract, load_contract
+from signoff.core.authority.contract import Contract, ToolDescription, load_contract
 from signoff.core.authority.envelope import load_envelope
 from signoff.core.authority.page import Finding, Severity
 from signoff.core.authority.publication import Publication, same_version
-from signoff.core.errors import Malformed, NotFound
+from signoff.core.errors import Conflict, Malformed, NotFound, SignoffError
 from signoff.core.principal import Caller, require
 from signoff.ports.storage import Transaction
 
 AT_ONCE = 200
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,32 @@ async def publish_contract(
 ) -> Published:
     """Publish a system's tool contracts; the newest version that is not withdrawn counts, for every run at once.
 
+    Its server is asked what it offers, so that what does not fit a tool's schema is found here. One that does not
+    answer is no obstacle: a tool is looked at again before each call.
+
     Raises:
         Malformed: code `page.refused`; its findings are in `detail`.
+        Conflict: another system publishes one of its tools.
     """
     require(caller, "author")
     contract, findings = load_contract(text, file)
+    if contract is not None and (offered := await _offered(world, contract)):
+        contract, findings = load_contract(text, file, offered)
     if contract is None:
         raise _refused("contract", findings)
     version = contract.digest.removeprefix("sha256:")[:12]
-    published = await _publish(world, caller, "contract", system, version, contract.digest, text, findings)
+    return await _publish(world, caller, "contract", system, version, contract.digest, text, findings, contract)
+
+
+async def _offered(world: World, contract: Contract) -> dict[str, ToolDescription]:
+    """Return the tools of a contract as its server describes them now, those left out that are pinned otherwise."""
     world.systems.forget(contract.server)
-    return published
+    with suppress(TimeoutError, SignoffError):
+        async with asyncio.timeout(LOOK_S):
+            await world.systems.look(contract.server)
+    pins = {tool.server_name: tool.schema_digest for tool in contract.tools.values()}
+    offered = world.systems.offered(contract.server)
+    return {name: tool for name, (tool, digest) in offered.items() if pins.get(name) in (None, digest)}
 
 
 async def withdraw(world: World, caller: Caller, kind: str, name: str, version: str) -> Publication:
@@ -101,19 +119,51 @@ async def contracts(world: World, tenant: str) -> list[Contract]:
 
 
 async def _publish(
-    world: World, caller: Caller, kind: str, name: str, version: str, digest: str, text: str, findings: list[Finding]
+    world: World,
+    caller: Caller,
+    kind: str,
+    name: str,
+    version: str,
+    digest: str,
+    text: str,
+    findings: list[Finding],
+    contract: Contract | None = None,
 ) -> Published:
     publication_id = world.mint("env" if kind == "envelope" else "con")
 
     def body(tx: Transaction) -> Publication:
         if earlier := tx.authority.published(kind, name, version):
             return same_version(earlier, digest)
+        _require_untaken(world, tx, name, contract)
         row = Publication(tx.tenant, publication_id, 0, "", kind, name, version, digest, caller.id, tx.now, text)
         return record.begin(tx, row, f"{kind}.published")
 
     published = await world.storage.transact(caller.tenant, body, guards=("pages",))
     await world.storage.view(caller.tenant, world.shelf.pages)
     return Published(published, tuple(findings))
+
+
+def _require_untaken(world: World, tx: Transaction, system: str, mine: Contract | None) -> None:
+    """Refuse a tool that another system describes, by our name or the server's: one would be a way around the other."""
+    for published in tx.authority.publications("contract") if mine is not None else ():
+        theirs = world.shelf.contract(tx, published.digest)
+        if mine is None or published.name == system:
+            continue
+        theirs_on_server = {tool.server_name for tool in theirs.tools.values() if theirs.server == mine.server}
+        taken = sorted(
+            name for name, tool in mine.tools.items() if name in theirs.tools or tool.server_name in theirs_on_server
+        )
+        if taken:
+            raise Conflict(
+                what=f"The contract of {system[:64]} was not published.",
+                why=f"It describes {taken[0]}, which {published.name} describes; nobody could tell whose rules hold.",
+                fix=f"Publish {published.name} without it first, or leave it out here. A tool of another server may have "
+                "another name; `name` then says the server's own.",
+                code="contract.tool_taken",
+                tools=taken,
+                system=system,
+                published_by=published.name,
+            )
 
 
 async def _void_waiting(world: World, tenant: str, digests: Collection[str]) -> None:

@@ -66,7 +66,7 @@ def load_contract(
     Args:
         file: its name in findings; nothing is read from it.
         descriptions: the tools by the server's own names; with them, expressions over `args` and `result` are
-            checked against the schemas, so that a misspelt field is found here.
+            checked against the schemas, so that a misspelt field is found here, and a schema that is none.
 
     Returns:
         No contract if any finding is an error.
@@ -103,6 +103,7 @@ def _read(reader: Reader, page: Page, descriptions: Mapping[str, ToolDescription
     described = {name: descriptions.get(_server_name(name, node)) for name, node in nodes.items()}
     read = {name: ToolReader(reader, name, node, effects, described).read() for name, node in nodes.items()}
     _check_server_names(reader, read, nodes)
+    _check_schemas(reader, described, nodes)
     return Contract(page.file, page.text, page.digest, number, server, read)
 
 
@@ -134,6 +135,19 @@ def _check_server_names(reader: Reader, tools: Mapping[str, ToolContract], nodes
                 "Describe each tool of the server once.",
             )
         seen.setdefault(contract.server_name, name)
+
+
+def _check_schemas(reader: Reader, described: Mapping[str, ToolDescription | None], nodes: Mapping[str, Node]) -> None:
+    """Find tools whose schemas cannot be checked: whatever is sent to these is refused."""
+    for name, tool in described.items():
+        for problem in schema_problems(tool) if tool is not None else ():
+            reader.warn(
+                nodes[name],
+                "contract.schema",
+                f"{quoted(name)} will take no call: its {problem}.",
+                "Arguments and results are checked against the schemas that its server gives, and this one cannot be.",
+                "Mend the schema on the server, and pin the tool anew.",
+            )
 
 
 def _server(reader: Reader, node: Node | None) -> Server:

@@ -112,14 +112,18 @@ def check(
     tools: dict[str, ToolContract] = {}
     is_known = True  # whether every contract given could be loaded; half the tools would make the rest look unknown
     found: dict[Path, list[Finding]] = {}
+    systems: dict[Path, Contract] = {}
     described = {path for path in sources if path in (contracts or []) or kind_of(sources[path]) == "contract"}
     for path, source in sources.items():
         if path in described:
             contract, findings = load_contract(source, str(path))
+            twice = _described_twice(path, contract, systems) if contract is not None else []
+            if contract is not None:
+                systems[path] = contract
             tools.update(contract.tools if contract else {})
             is_known = is_known and contract is not None
-            if path in files or contract is None:
-                found[path] = findings
+            if path in files or contract is None or twice:
+                found[path] = [*(findings if path in files or contract is None else ()), *twice]
     loaded: dict[Path, Envelope] = {}
     for path in files:
         if path not in described:
@@ -138,6 +142,31 @@ def check(
         warnings = sum(map(len, found.values())) - errors
         shell.line(f"{len(found)} file(s): {errors} error(s), {warnings} warning(s).")
     return NO if errors else YES
+
+
+def _described_twice(path: Path, contract: "Contract", before: Mapping[Path, "Contract"]) -> "list[Finding]":
+    """Return a finding for each tool that another contract describes too; only one of the two can be published."""
+    from signoff.core.authority.page import Finding, Severity, read_page
+
+    page, _ = read_page(contract.text, str(path))
+    tops = page.root.pairs if page is not None else ()
+    keys = {key.text: key for top, node in tops if top.text == "tools" for key, _ in node.pairs}
+    return [
+        Finding(
+            str(path),
+            keys[name].line,
+            keys[name].column,
+            Severity.ERROR,
+            code="contract.tool_twice",
+            what=f"`{name}` is described in {other} too.",
+            why=f"There it is of the system {system_of(earlier, other)}, here of {system_of(contract, path)}; nobody "
+            "could tell whose rules hold.",
+            fix="Describe it once, or give one of them another name; `name` says the server's own.",
+        )
+        for other, earlier in before.items()
+        for name in contract.tools
+        if name in earlier.tools and contract.digest != earlier.digest
+    ]
 
 
 def read_page_file(path: Path) -> bytes:
