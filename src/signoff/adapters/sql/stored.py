@@ -51,7 +51,7 @@ class SqlStored:
         self._connection, self._tenant = connection, tenant
 
     def columns(self, table: str) -> tuple[str, ...]:
-        return tuple(column.name for column in t.metadata.tables[table].columns)
+        return _columns(table)
 
     def count(self, table: str) -> int:
         with _told(table):
@@ -106,6 +106,11 @@ class SqlStored:
         for (line,) in self._connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
             if line != "ok":
                 yield "database", str(line)[:200]
+
+
+@cache
+def _columns(table: str) -> tuple[str, ...]:
+    return tuple(column.name for column in t.metadata.tables[table].columns)
 
 
 @cache

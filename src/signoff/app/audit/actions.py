@@ -18,7 +18,7 @@ from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, MOVES, Action, State
 from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.run import CLOSED, Run, RunState
-from signoff.ledger.checkpoint import VerifierKey, key_by_id, receipt_key_name
+from signoff.ledger.checkpoint import VerifierKey, receipt_key_name
 from signoff.ledger.dsse import PAYLOAD_TYPE, pae
 from signoff.ledger.entry import Entry
 from signoff.ports.storage import Transaction
@@ -34,11 +34,13 @@ class Actions:
     def __init__(
         self, tx: Transaction, origin: str, keys: Sequence[VerifierKey], shelf: Shelf, found: Findings
     ) -> None:
-        self._tx, self._origin, self._keys, self._shelf, self._found = tx, origin, keys, shelf, found
+        self._tx, self._origin, self._shelf, self._found = tx, origin, shelf, found
         self._runs: OrderedDict[str, Run | None] = OrderedDict()
         self._outcome: tuple[Told, Action, list[Vote]] | None = None
         self._votes = Rows(tx.stored, "votes", found)
         self._leases = Rows(tx.stored, "leases", found)
+        name = receipt_key_name(origin)
+        self._signers = {key.id: key for key in reversed(keys) if key.name == name}
         self.receipts = 0
 
     # --- entry by entry ------------------------------------------------------------------------------------------
@@ -116,10 +118,13 @@ class Actions:
             self._compare_receipt(told, *self._outcome[1:])
 
     def _compare_votes(self, told: Told) -> None:
+        rows = self._votes.of(told.stream)
+        if not rows and not told.votes:
+            return
         columns = self._tx.stored.columns("votes")
         names = {"tenant": self._tx.tenant, "action_id": told.stream}
         want = sorted((tuple((names | vote).get(name) for name in columns) for vote in told.votes), key=repr)
-        there = sorted(self._votes.of(told.stream), key=repr)
+        there = sorted(rows, key=repr)
         if want == there:
             return
         extra, missing = [row for row in there if row not in want], [row for row in want if row not in there]
@@ -190,8 +195,8 @@ class Actions:
                 )
                 self._receipt(told, "signature", "It is still unsigned 60 s after the outcome.", fix)
         else:
-            key = key_by_id(self._keys, str(key_id))
-            if key is None or key.name != receipt_key_name(self._origin):
+            key = self._signers.get(str(key_id))
+            if key is None:
                 self._receipt(told, "key_id", "It is signed by no receipt key of this installation.")
             elif not key.verifies(signature, pae(PAYLOAD_TYPE, statement)):
                 self._receipt(told, "signature", "It is no signature of what the entries tell.")

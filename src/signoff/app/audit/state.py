@@ -66,7 +66,8 @@ class Told:
     def noun(self, tenant: str) -> Any:
         """Return the stream's noun as it stands now; enums are left as the text they are stored as."""
         values = DEFAULTS[self.kind] | self.state
-        return self.kind(**values | {"tenant": tenant, "seq": self.seq, "head": self.head})
+        values["tenant"], values["seq"], values["head"] = tenant, self.seq, self.head
+        return self.kind(**values)
 
     def get(self, name: str) -> Any:
         """Return a column's value as the entries tell it."""
@@ -222,7 +223,10 @@ class Fold:
         values = DEFAULTS[told.kind] | told.state
         values["tenant"], values["seq"], values["head"] = self._tenant, told.seq, told.head
         columns = self._columns[told.kind]
-        expected = tuple([_column(values.get(name)) for name in columns])
+        plain = tuple(map(values.get, columns))
+        if plain == row and told.kind is not Publication:  # columns hold texts and numbers only: none needs rewriting
+            return
+        expected = tuple(map(_column, plain))
         if told.kind is Publication:
             expected = self._with_text(expected, row, columns)
         if expected == row:
