@@ -31,7 +31,8 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
         world = bench.world
 
         def read(tx: Transaction) -> tuple[list[tuple[int | None, bytes]], list[str]]:
-            return [(row[0], row[4]) for row in tx.ledger.scan()], [head.note for head in tx.ledger.heads()]
+            notes = [head.note for head in tx.ledger.heads(world.origin("default"))]
+            return [(row[0], row[4]) for row in tx.ledger.scan()], notes
 
         entries, notes = await world.storage.view("default", read)
         keys = parse_keys(world.log_keys)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    return run(sys.argv[1:] if arguments is None else arguments, Doors(_node, _reading, _connect))
+    return run(sys.argv[1:] if arguments is None else arguments, Doors(_node, _reading, _owned, _connect))
 
 
 def _node(settings: "Settings") -> "AbstractAsyncContextManager[World]":
@@ -36,6 +36,12 @@ def _reading(settings: "Settings") -> "AbstractAsyncContextManager[World]":
     from signoff.wiring import reading
 
     return reading(settings)
+
+
+def _owned(settings: "Settings") -> "AbstractAsyncContextManager[World]":
+    from signoff.wiring import owned
+
+    return owned(settings)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.storage import SqliteStorage, kill_at
 from signoff.adapters.tokens import JwtTokens
 from signoff.adapters.vault import AesGcmVault
+from signoff.app.epochs import open_log
 from signoff.app.payloads import Keyring
 from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems
@@ -117,6 +118,30 @@ async def node(settings: Settings) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
+async def owned(settings: Settings) -> AsyncIterator[World]:
+    """Own a data directory that is there, to change it while nobody serves it: no timer runs, nothing is sent.
+
+    Raises:
+        Conflict: another process owns the directory.
+        Misuse, NotFound, Corrupt: its keys or database cannot be used; each says why.
+    """
+    lock = DirectoryLock(settings.data)
+    try:
+        keys = KeyFiles.open(settings.keys, settings.installation)
+        clock = SystemClock()
+        storage = SqliteStorage(settings.database, clock)
+        world = _world(settings, keys, storage, clock, SystemChance())
+        try:
+            clock.advance_floor(await storage.view(TENANT, lambda tx: tx.ledger.last_at()))
+            yield world
+        finally:
+            await world.systems.close()
+            await storage.close()
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[World]:
     """Open a data directory that is there, to read: no lock is taken, no timer runs, and nothing is made.
 
@@ -129,6 +154,7 @@ async def reading(settings: Settings) -> AsyncIterator[World]:
     world = _world(settings, keys, storage, clock, SystemChance())
     world.is_read_only = True
     try:
+        await open_log(world, TENANT)
         yield world
     finally:
         await world.systems.close()

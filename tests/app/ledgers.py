@@ -91,13 +91,13 @@ async def write_ledger(folder: Path) -> Ledger:
         await _caught_up(world)
         receipt = await _receipt(world, undone)
         sending = await _in_the_middle(world)
-        heads = await world.node.storage.view(TENANT, lambda tx: [(one.size, one.note) for one in tx.ledger.heads()])
+        heads = await world.node.storage.view(TENANT, lambda tx: list(tx.ledger.heads(ORIGIN)))
         path = folder / "ledger.db"
         copy(folder / "signoff.db", path)
         now = world.clock.us
         world.target.restart()
         await sending
-    notes = tuple((size, note.encode()) for size, note in heads)
+    notes = tuple((one.size, one.note.encode()) for one in heads)
     keys = KeyFiles.create_or_open(folder / "keys", INSTALLATION)
     return Ledger(path, earlier, keys, now, notes[-1][1], notes, receipt, earlier_receipt)
 

@@ -339,7 +339,7 @@ async def test_a_late_record_under_an_old_fence_is_refused(world: World, caplog:
     other = world._open()
     other.is_alone = False
     first, world.node = world.node, other
-    other.tags = first.tags
+    other.tags, other.logs = first.tags, first.logs
     world.clock.advance(16)
     hung, world.target.hanging = world.target.hanging, []
     await world.tick()

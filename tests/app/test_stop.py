@@ -23,7 +23,7 @@ async def left(world: World) -> tuple[int, int, bool]:
     node = world.node
 
     def look(tx: Transaction) -> tuple[int, int, tuple[int, str]]:
-        head = tx.ledger.head()
+        head = tx.ledger.head(node.origin(TENANT))
         assert head is not None
         pending = tx.ledger.pending(1000)
         return len(tx.receipts.unsigned(100)), len(pending), (head.size, head.note)
@@ -103,12 +103,12 @@ async def test_a_node_that_ends_does_so(tmp_path: Path, monkeypatch: pytest.Monk
     settings = Settings(data=tmp_path)
     async with wiring.node(settings) as world:
         first = (await world.storage.view(TENANT, lambda tx: tx.authority.people("", 1)))[0]
-        while await world.storage.view(TENANT, lambda tx: tx.ledger.head()) is None:
+        while await world.storage.view(TENANT, lambda tx: tx.ledger.head(world.origin(TENANT))) is None:
             await world.bell.wait("nobody", 0.01)
         await people.add_person(world, Caller(TENANT, first.person_id, first.roles), "Ann", "ann@play.test", ())
         assert await world.storage.view(TENANT, lambda tx: tx.ledger.pending(9))
     async with wiring.reading(settings) as world:
         assert await world.storage.view(TENANT, lambda tx: tx.ledger.pending(9)) == []
-        head = await world.storage.view(TENANT, lambda tx: tx.ledger.head())
+        head = await world.storage.view(TENANT, lambda tx: tx.ledger.head(world.origin(TENANT)))
         assert head is not None
         assert world.mirror.last(head.origin) == (head.size, head.note)

@@ -33,7 +33,7 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "key_id": ["key_1"], "halt_id": ["hlt_1"], "holder": ["prs_1"], "digest": ["digest"], "kind": ["envelope"],
     "version": ["1"], "stream": ["stream"], "index": [0], "seq": [2], "size": [1], "receipt_id": ["rcp_1"],
     "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0], "at": [0],
-    "by": ["agt_1"],
+    "by": ["agt_1"], "origin": ["origin"],
 }  # fmt: skip
 
 

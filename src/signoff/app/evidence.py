@@ -17,6 +17,7 @@ from signoff.ledger import bundle as bundles
 from signoff.ledger import merkle
 from signoff.ledger.canonical import from_base64
 from signoff.ledger.checkpoint import parse
+from signoff.ledger.epochs import Epoch
 from signoff.ports.storage import LogHead, Transaction
 
 DUE_MAX = 200
@@ -45,19 +46,62 @@ def require_auditor(caller: Caller) -> None:
     require(caller, "auditor", "operator")
 
 
-async def checkpoint(world: World, caller: Caller, size: int | None = None) -> LogHead:
+def epoch_of(world: World, caller: Caller, number: int | None) -> Epoch:
+    """Return an epoch of the caller's log by its number, by default the present one.
+
+    Raises:
+        NotFound: this database holds none of that number.
+    """
+    held = world.logs[caller.tenant]
+    found = held.current if number is None else held.numbered(number)
+    if found is None:
+        raise NotFound(
+            what=f"There is no epoch {number} of this log.",
+            why=f"This database holds {', '.join(str(one.number) for one in held.all)}.",
+            fix="Leave `epoch` out for the present one.",
+            code="ledger.no_epoch",
+        )
+    return found
+
+
+def epochs_of(world: World, caller: Caller) -> list[Document]:
+    """Return the epochs of the log that this database holds, oldest first; `size` is final where one has followed."""
+    require_auditor(caller)
+    held = world.logs[caller.tenant]
+    return [
+        {
+            "epoch": one.number,
+            "origin": one.origin,
+            "size": after.opening.had_size if (after := held.following(one)) and after.opening else None,
+            "known": None
+            if one.opening is None
+            else {
+                "origin": one.opening.known_origin,
+                "size": one.opening.known_size,
+                "root": one.opening.known_root,
+            },
+        }
+        for one in held.all
+    ]
+
+
+async def checkpoint(world: World, caller: Caller, size: int | None = None, number: int | None = None) -> LogHead:
     """Return the last published checkpoint, or that of a size.
+
+    Args:
+        number: of the epoch; None is the present one.
 
     Raises:
         Unavailable: none is published yet.
         NotFound: none of that size was published.
     """
     require_auditor(caller)
+    epoch = epoch_of(world, caller, number)
 
     def body(tx: Transaction) -> LogHead:
         if size is None:
-            return _head(tx)
-        found = tx.ledger.head_at(size)
+            return _head(tx, epoch)
+        found = tx.ledger.head_at(epoch.origin, size)
         if found is None:
             raise NotFound(
                 what=f"No checkpoint of size {size} was published.",
@@ -70,16 +114,19 @@ async def checkpoint(world: World, caller: Caller, size: int | None = None) -> L
     return await world.storage.view(caller.tenant, body)
 
 
-async def entries(world: World, caller: Caller, first: int, limit: int) -> tuple[list[Document], int | None]:
-    """Return integrated entries from index `first` on, and the index of the next page."""
+async def entries(
+    world: World, caller: Caller, first: int, limit: int, number: int | None = None
+) -> tuple[list[Document], int | None]:
+    """Return integrated entries of an epoch from index `first` on, and the index of the next page."""
     require_auditor(caller)
+    epoch = epoch_of(world, caller, number)
 
     def body(tx: Transaction) -> tuple[list[Document], int | None]:
-        head = tx.ledger.head()
+        head = tx.ledger.head(epoch.origin)
         size = head.size if head else 0
         lines = []
         for index in range(first, min(size, first + limit)):
-            data = tx.ledger.entry_at(index)
+            data = tx.ledger.entry_at(epoch.first + index)
             if data is not None:
                 lines.append({"index": index, "leaf": merkle.leaf_hash(data).hex(), "entry": data.decode()})
         return lines, first + limit if first + limit < size else None
@@ -87,51 +134,55 @@ async def entries(world: World, caller: Caller, first: int, limit: int) -> tuple
     return await world.storage.view(caller.tenant, body)
 
 
-async def inclusion(world: World, caller: Caller, index: int, size: int | None) -> Document:
+async def inclusion(world: World, caller: Caller, index: int, size: int | None, number: int | None = None) -> Document:
     """Return the proof that entry `index` lies in the tree of `size`, by default the last published.
 
     Raises:
         Malformed: there is no such entry at that size, or the log has not that size yet.
     """
     require_auditor(caller)
+    epoch = epoch_of(world, caller, number)
 
     def body(tx: Transaction) -> Document:
-        head = _head(tx)
+        head = _head(tx, epoch)
         of = head.size if size is None else size
         if not 0 <= index < of <= head.size:
             raise _out_of_range("index" if of <= head.size else "size", head.size)
-        nodes = tx.ledger.nodes()
-        hashes = merkle.inclusion_proof(index, of, lambda level, at: nodes[level, at])
-        return {"index": index, "size": of, "leaf": nodes[0, index].hex(), "hashes": [one.hex() for one in hashes]}
+        node = epoch.reader(tx.ledger.nodes())
+        hashes = [one.hex() for one in merkle.inclusion_proof(index, of, node)]
+        return {"epoch": epoch.number, "index": index, "size": of, "leaf": node(0, index).hex(), "hashes": hashes}
 
     return await world.storage.view(caller.tenant, body)
 
 
-async def consistency(world: World, caller: Caller, first: int, second: int | None) -> Document:
+async def consistency(
+    world: World, caller: Caller, first: int, second: int | None, number: int | None = None
+) -> Document:
     """Return the proof that the tree of size `first` is the beginning of that of size `second`.
 
     Raises:
         Malformed: the sizes are not in order, or the log has not reached the second yet.
     """
     require_auditor(caller)
+    epoch = epoch_of(world, caller, number)
 
     def body(tx: Transaction) -> Document:
-        head = _head(tx)
+        head = _head(tx, epoch)
         of = head.size if second is None else second
         if not 0 <= first <= of <= head.size:
             raise _out_of_range("first" if of <= head.size else "second", head.size)
-        nodes = tx.ledger.nodes()
-        hashes = merkle.consistency_proof(first, of, lambda level, at: nodes[level, at])
-        return {"first": first, "second": of, "hashes": [one.hex() for one in hashes]}
+        hashes = merkle.consistency_proof(first, of, epoch.reader(tx.ledger.nodes()))
+        return {"epoch": epoch.number, "first": first, "second": of, "hashes": [one.hex() for one in hashes]}
 
     return await world.storage.view(caller.tenant, body)
 
 
 async def head_shown(world: World, tenant: str) -> Document | None:
     """Return what people are shown of the last checkpoint; its time is that of the last entry it covers."""
+    origin = world.origin(tenant)
 
     def body(tx: Transaction) -> Document | None:
-        head = tx.ledger.head()
+        head = tx.ledger.head(origin)
         if head is None:
             return None
         root = parse(head.note).root.hex()
@@ -181,7 +232,7 @@ async def vitals(world: World, tenant: str) -> Vitals:
 
     def body(tx: Transaction) -> Vitals:
         states = tx.actions.count_states()
-        head = tx.ledger.head()
+        head = tx.ledger.head(world.origin(tenant))
         due = [
             at
             for action in tx.actions.due(tx.now, DUE_MAX)
@@ -201,8 +252,8 @@ async def vitals(world: World, tenant: str) -> Vitals:
     return await world.storage.view(tenant, body)
 
 
-def _head(tx: Transaction) -> LogHead:
-    head = tx.ledger.head()
+def _head(tx: Transaction, epoch: Epoch) -> LogHead:
+    head = tx.ledger.head(epoch.origin)
     if head is None:
         raise Unavailable(
             what="There is no checkpoint yet.",

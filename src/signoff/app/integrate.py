@@ -7,11 +7,13 @@ checkpoint is ever shown or mirrored, so that two integrators could not tell two
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 from signoff.app.world import World
 from signoff.ledger import checkpoint
 from signoff.ledger.entry import leaf_hash
+from signoff.ledger.epochs import Epoch
 from signoff.ledger.merkle import Frontier
 from signoff.ports.storage import LogHead, Transaction
 
@@ -23,23 +25,17 @@ ENTRIES_AT_ONCE, SLICES_MAX = 256, 32
 async def integrate(world: World, tenant: str) -> int:
     """Integrate what is sequenced, slice by slice, with a checkpoint of each; returns the size of the log, 0 if nothing
     was to be done."""
-    origin = world.origin(tenant)
+    epoch = world.logs[tenant].current
 
     def body(tx: Transaction) -> tuple[LogHead | None, bool]:
         pending = tx.ledger.pending(ENTRIES_AT_ONCE)
         if not pending:
             return None, False
-        head = tx.ledger.head()
+        head = tx.ledger.head(epoch.origin)
         size = head.size if head else 0
-        frontier = Frontier(size, _edge(tx, size))
-        tx.ledger.integrate([(stream, seq, size + nth) for nth, (stream, seq, _) in enumerate(pending)])
-        tx.ledger.add_nodes(frontier.extend(leaf_hash(entry) for _, _, entry in pending))
-        text = checkpoint.body(origin, frontier.size, frontier.root())
-        signature = world.signer.sign("log", text)
-        name, public = signature.key_id.rsplit("+", 1)[0], world.signer.public_keys("log")[signature.key_id]
-        new = LogHead(origin, frontier.size, checkpoint.note(text, name, public, signature.value))
-        tx.ledger.publish(new)
-        return new, len(pending) == ENTRIES_AT_ONCE
+        return extend(world, tx, epoch, Frontier(size, _edge(tx, epoch, size)), pending), len(
+            pending
+        ) == ENTRIES_AT_ONCE
 
     last: LogHead | None = None
     for _ in range(SLICES_MAX):
@@ -49,18 +45,45 @@ async def integrate(world: World, tenant: str) -> int:
             break
     if last is None:
         return 0
-    await _mirror(world, last)
+    await mirror(world, last)
     return last.size
+
+
+def extend(
+    world: World, tx: Transaction, epoch: Epoch, frontier: Frontier, pending: Sequence[tuple[str, int, bytes]]
+) -> LogHead:
+    """Give entries their places at the end of a tree, and record the checkpoint of it as it then is.
+
+    Args:
+        frontier: of that tree.
+        pending: stream, seq and bytes.
+    """
+    begin = epoch.first + frontier.size
+    tx.ledger.integrate([(stream, seq, begin + nth) for nth, (stream, seq, _) in enumerate(pending)])
+    grown = frontier.extend(leaf_hash(entry) for _, _, entry in pending)
+    tx.ledger.add_nodes((level, at + epoch.shift(level), node) for level, at, node in grown)
+    new = signed_head(world, epoch.origin, frontier.size, frontier.root())
+    tx.ledger.publish(new)
+    return new
+
+
+def signed_head(world: World, origin: str, size: int, root: bytes) -> LogHead:
+    """Sign a checkpoint; nobody is shown it before it is recorded."""
+    text = checkpoint.body(origin, size, root)
+    signature = world.signer.sign("log", text)
+    name, public = signature.key_id.rsplit("+", 1)[0], world.signer.public_keys("log")[signature.key_id]
+    return LogHead(origin, size, checkpoint.note(text, name, public, signature.value))
 
 
 async def mirror_head(world: World, tenant: str) -> None:
     """Mirror the last recorded checkpoint: a node that died right after recording it did not come to that."""
-    head = await world.storage.view(tenant, lambda tx: tx.ledger.head())
+    origin = world.origin(tenant)
+    head = await world.storage.view(tenant, lambda tx: tx.ledger.head(origin))
     if head is not None:
-        await _mirror(world, head)
+        await mirror(world, head)
 
 
-async def _mirror(world: World, head: LogHead) -> None:
+async def mirror(world: World, head: LogHead) -> None:
     """Keep a checkpoint beside the database; it syncs a file, which is no work for the event loop.
 
     The thread is its own, not the loop's: the loop waits for its threads when it ends, and a mirror that hangs, being
@@ -86,8 +109,8 @@ async def _mirror(world: World, head: LogHead) -> None:
     await kept
 
 
-def _edge(tx: Transaction, size: int) -> list[bytes]:
+def _edge(tx: Transaction, epoch: Epoch, size: int) -> list[bytes]:
     """Return the roots of the complete subtrees of a tree of `size`, from left to right."""
-    stored = tx.ledger.nodes()
+    node = epoch.reader(tx.ledger.nodes())
     levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
-    return [stored[level, (size >> level + 1) * 2] for level in levels]
+    return [node(level, (size >> level + 1) * 2) for level in levels]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from signoff.app.authority.people import create_person
+from signoff.app.epochs import loss, open_log
 from signoff.app.integrate import integrate, mirror_head
 from signoff.app.payloads import Seal
 from signoff.app.world import World
@@ -28,6 +29,7 @@ async def open_tenant(
     Args:
         keep_secret: is given the first admin's key before they are recorded.
     """
+    await open_log(world, tenant)
     await _notice_old_backup(world, tenant)
     await world.storage.view(tenant, world.shelf.pages)
     if world.is_read_only:
@@ -64,21 +66,20 @@ def _tags(world: World, tx: Transaction) -> Seal:
 
 async def _notice_old_backup(world: World, tenant: str) -> None:
     """Hold the database against the checkpoint kept outside it (contract, section 5, "An old backup")."""
-    kept = world.mirror.last(world.origin(tenant))
-    if kept is None:
+    lacking = await loss(world, tenant)
+    if lacking is None:
         return
-    at_size = await world.storage.view(tenant, lambda tx: tx.ledger.head_at(kept[0]))
-    if at_size is not None and at_size.note == kept[1]:
-        return
-    head = await world.storage.view(tenant, lambda tx: tx.ledger.head())
-    size = head.size if head else 0
+    size, known = lacking.had.size if lacking.had else 0, lacking.known
     world.is_read_only = True
-    why = f"Its log has {size} entries, and the mirror keeps a signed checkpoint of {kept[0]} that is not in it."
+    why = f"Its log has {size} entries, and the mirror keeps a signed checkpoint of {known.size} that is not in it."
+    if known.origin != world.origin(tenant):
+        why = f"It is in {world.origin(tenant)}, and the mirror keeps a signed checkpoint of {known.origin}."
     world.storage.freeze(
         Unavailable(
             what="This node serves reading only: its database is older than, or other than, the log it published.",
             why=why,
-            fix="Put the newest database back. Nothing is sent or changed until then.",
+            fix="Put the newest database back. If there is none left, stop this node and run `signoff ledger recover`: "
+            "it says what is lost. Nothing is sent or changed until then.",
             code="node.old_database",
             retry_after_s=3600,
         )

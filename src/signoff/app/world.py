@@ -14,6 +14,7 @@ from signoff.app.systems import Systems
 from signoff.core import ids
 from signoff.core.authority.quota import Quotas
 from signoff.core.run import Run
+from signoff.ledger.epochs import Epochs
 from signoff.ports.clock import Chance, Clock
 from signoff.ports.identity import Tokens
 from signoff.ports.mirror import Mirror
@@ -104,6 +105,7 @@ class World:
     withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
     is_read_only: bool = False
     clock_jump_us: int = 0  # how far the machine's clock was off when that was last told
+    logs: dict[str, Epochs] = field(default_factory=dict)  # by tenant: learned as it is opened
     log_keys: str = ""  # C2SP verifier key lines of the log and receipt keys
 
     def mint(self, prefix: str) -> str:
@@ -116,6 +118,10 @@ class World:
         if len(self.runs) > RUNS_REMEMBERED:
             del self.runs[next(iter(self.runs))]
 
+    def log_name(self, tenant: str) -> str:
+        """Return what the origins of a tenant's log share, whatever the epoch."""
+        return f"{self.installation}/{tenant}"
+
     def origin(self, tenant: str) -> str:
-        """Return the origin line of a tenant's log."""
-        return f"{self.installation}/{tenant}/1"
+        """Return the origin line of a tenant's log in its present epoch; the tenant has been opened before."""
+        return self.logs[tenant].current.origin

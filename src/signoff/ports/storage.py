@@ -164,8 +164,10 @@ class Ledger(Protocol):
         """Return a view of the tree's stored nodes by level and index."""
 
     def add_nodes(self, nodes: Iterable[tuple[int, int, bytes]]) -> None: ...
-    def head(self) -> LogHead | None: ...
-    def head_at(self, size: int) -> LogHead | None: ...
+    def head(self, origin: str) -> LogHead | None:
+        """Return the last checkpoint of the log of this origin."""
+
+    def head_at(self, origin: str, size: int) -> LogHead | None: ...
     def publish(self, head: LogHead) -> None:
         """Record a checkpoint; unique by origin and size.
 
@@ -173,7 +175,9 @@ class Ledger(Protocol):
             Conflict: another one of that size is recorded.
         """
 
-    def heads(self) -> Iterator[LogHead]: ...
+    def heads(self, origin: str) -> Iterator[LogHead]:
+        """Yield the checkpoints of a log by size."""
+
     def last_at(self) -> int:
         """Return the time of the latest entry (microseconds since 1970), 0 in an empty log."""
 
@@ -233,6 +237,9 @@ class Stored(Protocol):
     def entries(self) -> Iterator[tuple[str, int, int, int | None, bytes, bytes | None]]:
         """Yield stream, seq, time, index and bytes of every entry by stream and seq, each with the leaf that the
         tree holds at its index."""
+
+    def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
+        """Return index (None until integrated) and bytes of a stream's entries, in order."""
 
     def nodes(self, level: int) -> Iterator[tuple[bytes]]:
         """Yield the hash of each stored node of a level, alone in its row, from left to right."""

@@ -49,7 +49,7 @@ _NODES_ADD = Statement(
     insert(t.nodes).values(tenant=param("tenant"), level=param("level"), position=param("index"), hash=param("hash"))
 )
 _c = t.checkpoints.c
-_HEADS = select(_c.origin, _c.size, _c.note).where(_c.tenant == param("tenant"))
+_HEADS = select(_c.origin, _c.size, _c.note).where(_c.tenant == param("tenant"), _c.origin == param("of"))
 _HEAD = Statement(_HEADS.order_by(_c.size.desc()).limit(1))
 _HEAD_AT = Statement(_HEADS.where(_c.size == param("at_size")))
 _ALL_HEADS = Statement(_HEADS.order_by(_c.size))
@@ -93,16 +93,16 @@ class SqlLedger:
         rows = ({"tenant": self._tenant, "level": level, "index": at, "hash": digest} for level, at, digest in nodes)
         self._connection.run_all(_NODES_ADD, rows)
 
-    def head(self) -> LogHead | None:
-        row = self._connection.run(_HEAD, {"tenant": self._tenant}).fetchone()
+    def head(self, origin: str) -> LogHead | None:
+        row = self._connection.run(_HEAD, {"tenant": self._tenant, "of": origin}).fetchone()
         return None if row is None else LogHead(*row)
 
-    def head_at(self, size: int) -> LogHead | None:
-        row = self._connection.run(_HEAD_AT, {"tenant": self._tenant, "at_size": size}).fetchone()
+    def head_at(self, origin: str, size: int) -> LogHead | None:
+        row = self._connection.run(_HEAD_AT, {"tenant": self._tenant, "of": origin, "at_size": size}).fetchone()
         return None if row is None else LogHead(*row)
 
     def publish(self, head: LogHead) -> None:
-        if self.head_at(head.size) is not None:
+        if self.head_at(head.origin, head.size) is not None:
             raise Conflict(
                 what=f"A checkpoint of size {head.size} is published already.",
                 why="A log has one checkpoint a size, so that two integrators cannot tell two truths.",
@@ -112,8 +112,8 @@ class SqlLedger:
         given = {"tenant": self._tenant, "origin": head.origin, "size": head.size, "note": head.note}
         self._connection.run(_PUBLISH, given)
 
-    def heads(self) -> Iterator[LogHead]:
-        for row in self._connection.run(_ALL_HEADS, {"tenant": self._tenant}):
+    def heads(self, origin: str) -> Iterator[LogHead]:
+        for row in self._connection.run(_ALL_HEADS, {"tenant": self._tenant, "of": origin}):
             yield LogHead(*row)
 
     def last_at(self) -> int:

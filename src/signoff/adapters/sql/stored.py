@@ -23,6 +23,9 @@ _ENTRIES = Statement(
     .where(_e.tenant == param("tenant"))
     .order_by(_e.stream, _e.seq)
 )
+_STREAM = Statement(
+    select(_e.idx, _e.entry).where(_e.tenant == param("tenant"), _e.stream == param("of")).order_by(_e.seq)
+)
 _NODES = Statement(
     select(_n.hash).where(_n.tenant == param("tenant"), _n.level == param("at_level")).order_by(_n.position)
 )
@@ -70,6 +73,10 @@ class SqlStored:
     def entries(self) -> Iterator[tuple[str, int, int, int | None, bytes, bytes | None]]:
         with _told("entries"):
             yield from self._connection.run(_ENTRIES, {"tenant": self._tenant})
+
+    def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
+        with _told("entries"):
+            return self._connection.run(_STREAM, {"tenant": self._tenant, "of": stream}).fetchall()
 
     def nodes(self, level: int) -> Iterator[tuple[bytes]]:
         with _told("nodes"):

@@ -7,7 +7,7 @@ from signoff.app.action.execute import conclude, error_value, execute, image_aft
 from signoff.app.action.gather import look_up
 from signoff.app.action.late import is_open, settle_late
 from signoff.app.world import World
-from signoff.core.action.doubt import Judgement, Proof, agrees, judge_look_up, next_look
+from signoff.core.action.doubt import RECOVERED, Judgement, Proof, agrees, judge_look_up, next_look
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Malformed
 from signoff.core.principal import Caller, require, require_person
@@ -32,7 +32,8 @@ async def settle(world: World, tenant: str, action_id: str) -> Action:
     judgement = judge_look_up(
         case.tool, answer, is_found, agrees(answer, case.args), asked, last_send(case), action.doubt_since or 0
     )
-    if judgement.proof is Proof.ABSENT and may_repeat(case.tool, action, asked):
+    # What a backup held is not sent again: the entries that are lost may tell of a decision against it.
+    if judgement.proof is Proof.ABSENT and action.reason != RECOVERED and may_repeat(case.tool, action, asked):
         return await _send_again(world, case)
     if judgement.state is State.IN_DOUBT:
         return await _look_later(world, case)

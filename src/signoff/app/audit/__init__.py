@@ -8,6 +8,7 @@ One pass over the entries checks log and state together; a second, over the hash
 from collections.abc import Sequence
 from dataclasses import replace
 
+from signoff.app import epochs
 from signoff.app.audit.actions import Actions
 from signoff.app.audit.findings import AuditReport as AuditReport
 from signoff.app.audit.findings import Finding as Finding
@@ -24,6 +25,7 @@ from signoff.core.action.lifecycle import Action
 from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.run import Run
 from signoff.ledger.checkpoint import VerifierKey, parse_keys
+from signoff.ledger.epochs import STREAM, Epochs, family, read_epochs
 from signoff.ports.storage import Transaction
 
 PAYLOADS_UNCHECKED = "Payloads were not opened: the payload keys were not given."
@@ -44,8 +46,8 @@ async def audit(
         keys: log and receipt keys; None takes those of the node, which an auditor should not.
         progress: called from another thread.
     """
-    origin = world.origin(tenant)
-    mirrored, unreadable = _newest_mirrored(world, origin)  # before the snapshot, so that it can only be behind
+    origin = (await epochs.open_log(world, tenant)).current.origin
+    mirrored, unreadable = _newest_mirrored(world, tenant)  # before the snapshot, so that it can only be behind
     known = parse_keys(world.log_keys) if keys is None else keys
 
     def body(tx: Transaction) -> AuditReport:
@@ -58,13 +60,13 @@ async def audit(
     return replace(report, findings=(*report.findings, unreadable), findings_total=total, first=first)
 
 
-def _newest_mirrored(world: World, origin: str) -> tuple[list[bytes], Finding | None]:
+def _newest_mirrored(world: World, tenant: str) -> tuple[list[bytes], Finding | None]:
     """Return the newest checkpoint that the mirror keeps, if any, or why it cannot be read."""
     try:
-        kept = world.mirror.last(origin)
+        kept, _ = epochs.mirrored(world, tenant)
     except SignoffError as error:
         return [], Finding("mirror", error.what, error.why, error.fix)
-    return [kept[1].encode()] if kept else [], None
+    return [kept.note.encode()] if kept else [], None
 
 
 def audit_rows(
@@ -79,13 +81,14 @@ def audit_rows(
     """Audit what one tenant has stored.
 
     Args:
-        origin: of the tenant's log.
+        origin: of the tenant's log, in any of its epochs.
         keyring: opens payloads; None leaves them unopened, and the report says so.
     """
     found, tell = Findings(), progress or _nothing
     _check_database(tx, found)
-    kept = read_kept(tx, origin, keys, against, found)
-    actions = Actions(tx, origin, keys, Shelf(), found)
+    held = _epochs(tx, origin, found)
+    kept = read_kept(tx, held, keys, against, found)
+    actions = Actions(tx, held, keys, Shelf(), found)
     payloads = Payloads(tx, keyring, found)
     steps: dict[type, list[Step]] = {kind: [payloads.step] for kind in COMMITTED}
     ends: dict[type, list[End]] = {kind: [payloads.end] for kind in COMMITTED}
@@ -97,11 +100,11 @@ def audit_rows(
     actions.finish()
     payloads.finish(streams.entries == 0)
     streams_without_entry(tx, kept, found)
-    tree = check_tree(tx, origin, keys, kept.checkpoints, found, tell)
-    if tree.size != streams.integrated:
+    *earlier, tree = check_tree(tx, held, keys, kept.checkpoints, found, tell)
+    if tree.size + sum(one.size for one in earlier) != streams.integrated:
         name_missing(tx, found)
     return AuditReport(
-        origin=origin,
+        origin=tree.origin,
         entries=streams.entries,
         pending=streams.pending,
         size=tree.size,
@@ -115,6 +118,7 @@ def audit_rows(
         findings_total=found.total,
         first=found.first,
         unchecked=(PAYLOADS_UNCHECKED,) if keyring is None else (),
+        earlier=tuple((one.origin, one.size, one.root) for one in earlier),
     )
 
 
@@ -124,10 +128,19 @@ def audit_log(
     """Verify the log alone: entries, streams, tree and checkpoints; returns how many entries, and the first finding."""
     found, tell = Findings(), progress or _nothing
     streams = check_streams(tx, found, None, {}, tell)
-    tree = check_tree(tx, origin, keys, (), found, tell)
-    if tree.size != streams.integrated:
+    trees = check_tree(tx, _epochs(tx, origin, found), keys, (), found, tell)
+    if sum(tree.size for tree in trees) != streams.integrated:
         name_missing(tx, found)
     return streams.entries, found.first
+
+
+def _epochs(tx: Transaction, origin: str, found: Findings) -> Epochs:
+    """Return the epochs that the database holds; where it does not tell them truly, the first alone."""
+    try:
+        return epochs.read(tx, family(origin))
+    except Corrupt as error:
+        found.add("entries", error.what, error.why, error.fix, stream=STREAM)
+        return read_epochs(family(origin), ())
 
 
 def _check_database(tx: Transaction, found: Findings) -> None:

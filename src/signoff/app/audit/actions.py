@@ -21,6 +21,7 @@ from signoff.core.run import CLOSED, Run, RunState
 from signoff.ledger.checkpoint import VerifierKey, receipt_key_name
 from signoff.ledger.dsse import PAYLOAD_TYPE, pae
 from signoff.ledger.entry import Entry
+from signoff.ledger.epochs import Epochs
 from signoff.ports.storage import Transaction
 
 RUNS_REMEMBERED: Final = 4096
@@ -32,14 +33,14 @@ class Actions:
     """Looks at the entries of actions and runs, and at the rows that hang on them: votes, leases, receipts."""
 
     def __init__(
-        self, tx: Transaction, origin: str, keys: Sequence[VerifierKey], shelf: Shelf, found: Findings
+        self, tx: Transaction, epochs: Epochs, keys: Sequence[VerifierKey], shelf: Shelf, found: Findings
     ) -> None:
-        self._tx, self._origin, self._shelf, self._found = tx, origin, shelf, found
+        self._tx, self._epochs, self._shelf, self._found = tx, epochs, shelf, found
         self._runs: OrderedDict[str, Run | None] = OrderedDict()
-        self._outcome: tuple[Told, Action, list[Vote]] | None = None
+        self._outcome: tuple[Told, Action, list[Vote], str] | None = None
         self._votes = Rows(tx.stored, "votes", found)
         self._leases = Rows(tx.stored, "leases", found)
-        name = receipt_key_name(origin)
+        name = receipt_key_name(epochs.current.origin)
         self._signers = {key.id: key for key in reversed(keys) if key.name == name}
         self.receipts = 0
 
@@ -164,7 +165,7 @@ class Actions:
         what = f"The lease of {told.stream} is not what its entries allow."
         self._found.add("leases", what, why, stream=told.stream, seq=told.seq, index=told.index, column=column)
 
-    def _compare_receipt(self, told: Told, action: Action, votes: list[Vote]) -> None:
+    def _compare_receipt(self, told: Told, action: Action, votes: list[Vote], origin: str) -> None:
         receipt_id, run = action.receipt_id, self._run(action.run_id)
         if receipt_id is None or run is None:
             self._receipt(told, None, "It was sent and has ended, and there is no receipt of it.")
@@ -179,9 +180,9 @@ class Actions:
             self._receipt(told, "action_id", "It names another action.")
         if kept["seq"] != action.seq:
             self._receipt(told, "seq", "It names another entry than that of the outcome.")
-        if kept["log"] != self._origin:
+        if kept["log"] != origin:
             self._receipt(told, "log", "It names another log.")
-        statement = receipt.statement(action, run, votes, self._origin)
+        statement = receipt.statement(action, run, votes, origin)
         self._check_signature(told, kept, statement, action.ended_at or 0)
 
     def _check_signature(self, told: Told, kept: Mapping[str, Any], statement: bytes, ended_at: int) -> None:
@@ -255,14 +256,15 @@ class Actions:
 
     # --- helpers ---------------------------------------------------------------------------------------------------
 
-    def _as_of_now(self, told: Told) -> tuple[Told, Action, list[Vote]]:
+    def _as_of_now(self, told: Told) -> tuple[Told, Action, list[Vote], str]:
         action = self._noun(told)
         votes = [
             Vote(**{"tenant": self._tx.tenant, "action_id": told.stream} | vote)
             for vote in told.votes
             if _counts(vote, action)
         ]
-        return told, action, sorted(votes, key=lambda vote: (vote.at, vote.person_id))
+        origin = self._epochs.written_under(told.index).origin
+        return told, action, sorted(votes, key=lambda vote: (vote.at, vote.person_id)), origin
 
     def _run(self, run_id: str) -> Run | None:
         """Return a run as its row says; the row itself is compared when its own stream passes by."""

@@ -51,6 +51,7 @@ class AuditReport:
     findings_total: int
     first: Finding | None
     unchecked: tuple[str, ...] = ()
+    earlier: tuple[tuple[str, int, bytes], ...] = ()  # origin, size and root of the epochs before
 
     @property
     def is_sound(self) -> bool:

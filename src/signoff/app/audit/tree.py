@@ -12,10 +12,12 @@ from itertools import islice
 from typing import Final
 
 from signoff.app.audit.findings import Findings
+from signoff.app.audit.kept import RECOVER
 from signoff.app.audit.streams import Progress
 from signoff.core.errors import Corrupt
 from signoff.ledger import checkpoint as notes
 from signoff.ledger.checkpoint import Checkpoint, VerifierKey
+from signoff.ledger.epochs import Epoch, Epochs, Opening
 from signoff.ledger.errors import Refused
 from signoff.ledger.merkle import HASH_BYTES, Frontier
 from signoff.ports.storage import Transaction
@@ -25,8 +27,9 @@ _BATCH: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What the pass over the tree saw."""
+    """What the pass over the tree of one epoch saw."""
 
+    origin: str
     size: int
     root: bytes
     checkpoints: int
@@ -35,26 +38,47 @@ class Tree:
 
 def check_tree(
     tx: Transaction,
-    origin: str,
+    epochs: Epochs,
     keys: Sequence[VerifierKey],
     kept: Sequence[Checkpoint],
     found: Findings,
     tell: Progress,
-) -> Tree:
-    """Check the tree: each stored node, and the root at each checkpoint, stored or kept outside.
+) -> list[Tree]:
+    """Check the tree of each epoch: each stored node, and the root at each checkpoint, stored or kept outside.
 
     Args:
-        kept: checkpoints from outside, truly signed and of this origin.
+        kept: checkpoints from outside, truly signed and of these epochs.
     """
     growing = _Growing(tx, found, tell)
+    trees = []
+    for epoch in epochs.all:
+        after = epochs.following(epoch)
+        growing.begin(after.opening.had_size if after and after.opening else None)
+        mine = [note for note in kept if note.origin == epoch.origin]
+        trees.append(_check_epoch(tx, epochs, epoch, keys, mine, growing, found))
+        if after is not None and after.opening is not None and not growing.is_broken:
+            _compare_opening(trees[-1], after.opening, after.first, found)
+    growing.end()
+    return trees
+
+
+def _check_epoch(
+    tx: Transaction,
+    epochs: Epochs,
+    epoch: Epoch,
+    keys: Sequence[VerifierKey],
+    kept: Sequence[Checkpoint],
+    growing: "_Growing",
+    found: Findings,
+) -> Tree:
     checkpoints = proved = 0
     last_stored: int | None = None
-    own = ((note.size, 0, note) for note in _stored_checkpoints(tx, origin, keys, found))
+    own = ((note.size, 0, note) for note in _stored_checkpoints(tx, epochs, epoch, keys, found))
     others = ((note.size, 1, note) for note in sorted(kept, key=lambda one: one.size))
     for size, is_kept, note in heapq.merge(own, others, key=lambda one: one[:2]):
         growing.grow(size)
         if is_kept:
-            _compare_kept(growing, note, last_stored, found)
+            _compare_kept(growing, note, last_stored, epochs.following(epoch), found)
             continue
         last_stored = size
         if growing.is_broken:
@@ -76,7 +100,6 @@ def check_tree(
         else:
             checkpoints, proved = checkpoints + 1, size
     growing.grow(None)
-    growing.end()
     if growing.size > (last_stored or 0):
         found.add(
             "checkpoints",
@@ -84,15 +107,28 @@ def check_tree(
             "Tree and checkpoint are written together: a checkpoint was removed, or entries were forged.",
             index=last_stored or 0,
         )
-    return Tree(growing.size, growing.root(), checkpoints, proved)
+    return Tree(epoch.origin, growing.size, growing.root(), checkpoints, proved)
+
+
+def _compare_opening(tree: Tree, opening: Opening, index: int, found: Findings) -> None:
+    if (tree.size, tree.root.hex()) != (opening.had_size, opening.had_root):
+        found.add(
+            "entries",
+            f"Epoch {opening.epoch} follows another tree than that of {tree.origin}.",
+            f"Its first entry names one of {opening.had_size} entries; here are {tree.size}, or another root.",
+            index=index,
+        )
 
 
 def _stored_checkpoints(
-    tx: Transaction, origin: str, keys: Sequence[VerifierKey], found: Findings
+    tx: Transaction, epochs: Epochs, epoch: Epoch, keys: Sequence[VerifierKey], found: Findings
 ) -> Iterator[Checkpoint]:
-    """Yield the stored checkpoints that are truly signed, by size."""
+    """Yield an epoch's stored checkpoints that are truly signed, by size; those of no epoch go with the first."""
+    origin, is_first = epoch.origin, epoch is epochs.all[0]
     try:
         for _, said_origin, size, text in tx.stored.rows("checkpoints"):
+            if said_origin != origin and not (is_first and epochs.of(said_origin) is None):
+                continue
             try:
                 note = notes.verify(text, keys)
             except Refused as refused:
@@ -112,15 +148,19 @@ def _stored_checkpoints(
         found.add("checkpoints", error.what, error.why, error.fix)
 
 
-def _compare_kept(growing: "_Growing", note: Checkpoint, last_stored: int | None, found: Findings) -> None:
+def _compare_kept(
+    growing: "_Growing", note: Checkpoint, last_stored: int | None, after: Epoch | None, found: Findings
+) -> None:
     if growing.is_broken:
         return
-    if growing.size < note.size:
+    if growing.size < note.size and after is not None and after.opening is not None:
+        found.add("entries", *_lost(growing.size, note, after.opening), index=after.first)
+    elif growing.size < note.size:
         found.add(
             "entries",
             f"The log ends at {growing.size}, and a checkpoint of size {note.size} was kept outside.",
             "The log was truncated, or this database is an old backup.",
-            "Look for the newer database. If there is none, `signoff ledger recover --accept-loss` opens a new epoch.",
+            f"Look for the newer database. If there is none, {RECOVER}",
             index=growing.size,
         )
     elif growing.root() != note.root:
@@ -139,17 +179,39 @@ def _compare_kept(growing: "_Growing", note: Checkpoint, last_stored: int | None
         )
 
 
+def _lost(size: int, note: Checkpoint, opening: Opening) -> tuple[str, str, str]:
+    """Return what a recovery has lost of what was kept outside, why, and what to do."""
+    what = f"The entries from {size} to {note.size - 1} of {note.origin} are lost."
+    known = f"{opening.known_origin} at {opening.known_size}"
+    why = f"A backup of {size} entries took the newest database's place. Epoch {opening.epoch} was opened, and its "
+    if (note.origin, note.size, note.root.hex()) == (opening.known_origin, opening.known_size, opening.known_root):
+        why += "first entry names this very checkpoint."
+    elif note.origin == opening.known_origin and note.size == opening.known_size:
+        why += "first entry names a checkpoint of this size with another root: the log has shown two histories."
+    else:
+        why += f"first entry names, as the last one known, the checkpoint of {known}."
+    return what, why, "What they told is nowhere here: ask the targets what was done, and keep what you have of them."
+
+
 class _Growing:
-    """The tree as it grows from its stored leaves, each complete node compared with the stored one."""
+    """The trees as they grow from their stored leaves, each complete node compared with the stored one."""
 
     def __init__(self, tx: Transaction, found: Findings, tell: Progress) -> None:
         self._tx, self._found, self._tell = tx, found, tell
         self._frontier = Frontier()
+        self._limit: int | None = None
+        self._sizes: list[int] = []  # of the trees before this one
         self._cursors: dict[int, Iterator[tuple[bytes]]] = {}
         self._broken: set[int] = set()
         self._levels = self._count()
         self._total = sum(self._levels.values())
         self._done = 0
+
+    def begin(self, limit: int | None) -> None:
+        """Begin the next tree, which ends at `limit`; None takes all that is left."""
+        if self._limit is not None:
+            self._sizes.append(self.size)
+        self._frontier, self._limit = Frontier(), limit
 
     @property
     def size(self) -> int:
@@ -165,6 +227,8 @@ class _Growing:
 
     def grow(self, size: int | None) -> None:
         """Take in leaves up to `size`, or all there are."""
+        if self._limit is not None:
+            size = self._limit if size is None else min(size, self._limit)
         while not self.is_broken and (size is None or self.size < size):
             before = self.size
             leaves = self._take(0, _BATCH if size is None else min(_BATCH, size - before))
@@ -172,7 +236,7 @@ class _Growing:
                 return
             if set(map(len, leaves)) != {HASH_BYTES}:
                 at = next(at for at, leaf in enumerate(leaves) if len(leaf) != HASH_BYTES)
-                self._refuse(0, before + at, "It is no hash.")
+                self._refuse(0, self._shift(0) + before + at, "It is no hash.")
                 return
             nodes = [node for _, _, node in self._frontier.extend(leaves)]
             at, level, after = len(leaves), 1, self.size
@@ -186,7 +250,7 @@ class _Growing:
     def end(self) -> None:
         """Find nodes that are stored and belong to no tree of this size."""
         for level, count in self._levels.items():
-            wanted = self.size >> level if 0 <= level < 64 else 0
+            wanted = sum(size >> level for size in (*self._sizes, self.size)) if 0 <= level < 64 else 0
             if count > wanted and not self.is_broken:
                 self._refuse(level, wanted, "The tree is complete without it.")
 
@@ -211,7 +275,10 @@ class _Growing:
         if stored == nodes:
             return
         wrong = next((at for at, node in enumerate(nodes) if at >= len(stored) or stored[at] != node), 0)
-        self._refuse(level, first + wrong, "It is missing, or not the hash of the two below it.")
+        self._refuse(level, self._shift(level) + first + wrong, "It is missing, or not the hash of the two below it.")
+
+    def _shift(self, level: int) -> int:
+        return sum(size >> level for size in self._sizes)
 
     def _take(self, level: int, count: int) -> list[bytes]:
         cursor = self._cursors.get(level)

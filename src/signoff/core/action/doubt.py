@@ -70,6 +70,7 @@ class Judgement:
 
 
 ATTEMPTS_MAX = 3
+RECOVERED = "log_recovered"  # it was in doubt, or not sent, in a backup that had to take the newest database's place
 GIVE_UP_US = 3600 * 1_000_000
 LATE_LOOK_US = 24 * 3600 * 1_000_000
 LATE_RETRY_US = 3600 * 1_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, sign_in
+from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, recover, sign_in
 from signoff.surfaces.cli.shell import MISUSE, Doors, Shell, command, default_command, guarded
 
 __all__ = ["Doors", "Shell", "run"]
@@ -119,6 +119,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
     command(log, "verify")(ledger.verify_ledger)
     command(log, "export")(ledger.export_ledger)
     command(log, "key")(ledger.key)
+    command(log, "recover")(recover.recover)
     return app
 
 

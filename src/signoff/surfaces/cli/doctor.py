@@ -82,8 +82,10 @@ def _look_at_server(shell: Shell) -> list[Line]:
     lines += halted(found.get("halts"))
     lines += measured(client.raw)
     try:
-        note = parse(client.get("/v1/ledger/checkpoint")["note"])
+        told = client.get("/v1/ledger/checkpoint")
+        note = parse(told["note"])
         lines.append(Line("ledger head", "ok", f"{note.origin}: {note.size} entries are signed"))
+        lines.append(_epoch_line(told["epoch"], [one["epoch"] for one in told["epochs"]]))
     except SignoffError as error:
         lines.append(Line("ledger head", "unknown", f"{error.what} {error.why}", error.fix))
     return lines
@@ -118,12 +120,16 @@ def _look_at_directory(shell: Shell, data: Path, mirror: Path | None) -> list[Li
 
 async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
     from signoff.app.authority import lists
+    from signoff.app.epochs import loss
     from signoff.app.world import TENANT
     from signoff.surfaces.cli.offline import reader
 
     me = reader(TENANT)
     lines = [Line("keys and database", "ok", f"installation {world.installation}")]
-    head, last = await world.storage.view(TENANT, lambda tx: (tx.ledger.head(), tx.ledger.last_at()))
+    held, lacking = world.logs[TENANT], await loss(world, TENANT)
+    lines.append(_epoch_line(held.current.number, [one.number for one in held.all]))
+    origin = world.origin(TENANT)
+    head, last = await world.storage.view(TENANT, lambda tx: (tx.ledger.head(origin), tx.ledger.last_at()))
     ahead = last - time.time_ns() // 1000
     if ahead > CLOCK_SLACK_US:
         fix = "Set the clock right before you serve; until then new entries carry the time of the last one."
@@ -133,13 +139,14 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
     else:
         lines.append(Line("clock", "ok", "not behind the last entry"))
     size = head.size if head else 0
-    kept = world.mirror.last(world.origin(TENANT))
-    if kept is None:
-        lines.append(Line("checkpoint mirror", "off", f"nothing is kept in {mirror}", "Serve with --mirror DIR."))
-    elif kept[0] > size or (head and kept[0] == size and kept[1] != head.note):
-        note = f"it knows {kept[0]} entries, the database {size}: an old backup, or an altered database"
-        fix = f"Keep both as they are, and run `signoff ledger verify --data {data}`."
+    kept = world.mirror.last(origin)
+    if lacking is not None:
+        known = f"{lacking.known.size} entries of {lacking.known.origin}"
+        note = f"it knows {known}, the database {size} of {origin}: an old backup, or an altered database"
+        fix = f"Keep both as they are, and run `signoff ledger verify --data {data}`; then `signoff ledger recover`."
         lines.append(Line("checkpoint mirror", "wrong", note, fix))
+    elif kept is None:
+        lines.append(Line("checkpoint mirror", "off", f"nothing is kept in {mirror}", "Serve with --mirror DIR."))
     elif os.path.realpath(data) == os.path.commonpath((os.path.realpath(data), os.path.realpath(mirror))):  # noqa: ASYNC240
         note = "it stands inside the data directory: a restored backup takes it along"
         lines.append(Line("checkpoint mirror", "inert", note, "Serve with --mirror on another disk."))
@@ -157,6 +164,14 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
         lines.append(Line("doubt", "wrong", f"{waiting} write(s) that only a person can settle", fix))
     late = await world.storage.view(TENANT, lambda tx: tx.actions.late("", SHOWN_MAX))
     return [*lines, *found_late(len(late), [action.action_id for action in late])]
+
+
+def _epoch_line(number: int, held: Sequence[int]) -> Line:
+    note = str(number)
+    if len(held) > 1:
+        before = ", ".join(str(one) for one in held if one != number)
+        note += f", opened by a recovery; the database also holds {before}"
+    return Line("ledger epoch", "ok", note)
 
 
 async def _roles_asked(world: "World") -> dict[str, tuple[str, ...]]:

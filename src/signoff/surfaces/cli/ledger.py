@@ -8,8 +8,8 @@ is true, 1 false, 2 cannot tell (contract, section 5).
 import base64
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ import typer
 
 from signoff.core.errors import Malformed, SignoffError
 from signoff.surfaces.cli import render
+from signoff.surfaces.cli.evidence import from_export, from_server, judge, key_text, keys_of, read_file
 from signoff.surfaces.cli.shell import MISUSE, NO, YES, Data, Mirror, Shell
 
 if TYPE_CHECKING:
@@ -25,18 +26,7 @@ if TYPE_CHECKING:
     from signoff.ledger.fold import Report
 
 Out = Annotated[Path | None, typer.Option("-o", "--output", help="Write here; nothing is overwritten.")]
-BYTES_MAX = 8 * 1024 * 1024
 STATE_WITHIN_S = 3600
-
-
-@dataclass(slots=True)
-class Evidence:
-    """What is to be verified: entries in order, signed notes, and the keys by which they count."""
-
-    entries: Iterable[tuple[int | None, bytes]]
-    notes: list[str]
-    keys: "tuple[VerifierKey, ...]"
-    total: int | None = None
 
 
 def verify(
@@ -49,9 +39,9 @@ def verify(
     from signoff.ledger.checkpoint import parse_keys
     from signoff.ledger.verify import verify_receipt
 
-    keys = parse_keys(_read(key).decode("utf-8", "replace"))
-    note = None if checkpoint is None else _read(checkpoint)
-    verdict = verify_receipt(_read(receipt), keys, note, time.time_ns() // 1000)
+    keys = parse_keys(read_file(key).decode("utf-8", "replace"))
+    note = None if checkpoint is None else read_file(checkpoint)
+    verdict = verify_receipt(read_file(receipt), keys, note, time.time_ns() // 1000)
     predicate = verdict.statement["predicate"] if verdict.statement else {}
     known = {name: predicate.get(name) for name in _SHOWN if name in predicate}
     shell.answer(
@@ -124,39 +114,49 @@ def verify_ledger(
     """Verify the whole log again, and every row of state against its entries."""
     if data is not None and export is not None:
         raise Malformed("Two sources were named.", "--data and --export exclude each other.", "Give one.")
-    kept = [_read(path) for path in against or []]
-    given = _keys_of(_read(key)) if key else None
+    kept = [read_file(path) for path in against or []]
+    given = keys_of(read_file(key)) if key else None
     if data is not None:
         return _verify_directory(shell, data, mirror, kept, given)
-    evidence = _from_export(export, given) if export is not None else _from_server(shell, given)
-    report, wrong = judge(evidence, kept)
+    evidence = from_export(export, given) if export is not None else from_server(shell, given)
+    reports, wrong = judge(evidence, kept)
+    report = reports[-1]
     if given is None:
         shell.say("The keys came with the log; give --key from a source you trust to rule out that both were replaced.")
     state = _state_told(shell) if export is None and report.is_sound and not wrong else None
-    return _tell(shell, report, wrong, state)
+    return _tell(shell, reports, wrong, state)
 
 
 def export_ledger(
     shell: Shell,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
 ) -> int:
-    """Write the whole log to a directory: entries.jsonl, checkpoint, keys; `ledger verify --export` reads it."""
-    evidence, count = _from_server(shell, None), 0
+    """Write the whole log to a directory: entries.jsonl, checkpoint, keys; `ledger verify --export` reads it.
+
+    Epochs before the present one lie in directories of their own, `epoch-1` and so on.
+    """
+    from signoff.ledger.epochs import number_of
+
+    evidence, count = from_server(shell, None), 0
     output.mkdir(parents=True)
-    with (output / "entries.jsonl").open("xb") as file:
-        for _, entry in render.progress_over(iter(evidence.entries), evidence.total, "entries", sys.stderr):
-            file.write(entry + b"\n")
-            count += 1
-    (output / "checkpoint").write_bytes(evidence.notes[0].encode())
-    (output / "keys").write_text(_key_text(shell))
-    shell.answer({"directory": str(output), "entries": count})
-    shell.line(f"{count} entries in {output}.")
+    for part in evidence.parts:
+        directory = output if part is evidence.parts[-1] else output / f"epoch-{number_of(part.origin)}"
+        directory.mkdir(exist_ok=True)
+        with (directory / "entries.jsonl").open("xb") as file:
+            for _, entry in render.progress_over(iter(part.entries), part.total, "entries", sys.stderr):
+                file.write(entry + b"\n")
+                count += 1
+        (directory / "checkpoint").write_bytes(part.note.encode())
+    (output / "keys").write_text(key_text(shell))
+    origin = evidence.parts[-1].origin
+    shell.answer({"directory": str(output), "entries": count, "log": origin, "epoch": number_of(origin)})
+    shell.line(f"{count} entries in {output}, up to epoch {number_of(origin)} of {origin}.")
     return YES
 
 
 def key(shell: Shell, output: Out = None) -> int:
     """Write the verifier keys of this installation: the KEY file of `signoff verify`."""
-    text = _key_text(shell)
+    text = key_text(shell)
     if output is None:
         shell.answer({"keys": text.splitlines()})
         shell.line(text.rstrip("\n"))
@@ -165,43 +165,6 @@ def key(shell: Shell, output: Out = None) -> int:
     shell.answer({"file": str(output), "keys": text.splitlines()})
     shell.line(f"{output}: hand it out by a way that a forger of receipts cannot reach.")
     return YES
-
-
-def judge(evidence: Evidence, kept: Sequence[bytes]) -> "tuple[Report, list[str]]":
-    """Return the report on a log, and what it lacks of the checkpoints and receipts that were kept elsewhere."""
-    from signoff.ledger.bundle import read, read_statement
-    from signoff.ledger.checkpoint import parse
-    from signoff.ledger.dsse import open_envelope
-    from signoff.ledger.errors import Refused
-    from signoff.ledger.fold import verify_log
-    from signoff.ledger.merkle import leaf_hash
-    from signoff.ledger.verify import Outcome, verify_receipt
-
-    notes, promised, wrong = list(evidence.notes), {}, []
-    for data in kept:
-        if not data.startswith(b"{"):
-            parse(data)
-            notes.append(data.decode())
-            continue
-        verdict = verify_receipt(data, evidence.keys)
-        if verdict.outcome is Outcome.FALSE:
-            raise Refused(verdict.what, verdict.why, verdict.fix)
-        parts = read(data)
-        predicate = read_statement(open_envelope(parts.envelope, evidence.keys).payload)["predicate"]
-        promised[predicate["leaf"]] = predicate["receipt_id"]
-        if parts.checkpoint is not None:
-            notes.append(parts.checkpoint)
-
-    def seen() -> Iterator[tuple[int | None, bytes]]:
-        for index, entry in evidence.entries:
-            if promised:
-                promised.pop(leaf_hash(entry).hex(), None)
-            yield index, entry
-
-    report = verify_log(render.progress_over(seen(), evidence.total, "verifying", sys.stderr), notes, evidence.keys)
-    if report.is_sound:
-        wrong += [f"The entry that receipt {one} promises is not in the log." for one in promised.values()]
-    return report, wrong
 
 
 def moment(at_us: int | None) -> str:
@@ -240,6 +203,7 @@ def _verify_directory(
             "root": base64.b64encode(report.root).decode(),
             "checkpoints": report.checkpoints,
             "proved": report.proved,
+            "earlier": [_earlier(*one) for one in report.earlier],
             "scope": "log and state",
             "rows": dict(report.rows),
             "receipts": report.receipts,
@@ -250,7 +214,9 @@ def _verify_directory(
         }
     )
     _show_findings(shell, findings, report.findings_total)
-    _show_log(shell, report.origin, report.entries, report.pending, report.checkpoints, report.proved)
+    before = ((origin, size, 0, "-", size) for origin, size, _ in report.earlier)
+    now = report.entries - sum(size for _, size, _ in report.earlier)
+    _show_log(shell, *before, (report.origin, now, report.pending, report.checkpoints, report.proved))
     shell.table(("rows of", "compared"), sorted(report.rows.items()))
     for said in report.unchecked:
         shell.say(said)
@@ -282,47 +248,15 @@ def _placed(finding: Mapping[str, Any]) -> str:
     return f"{at}{finding['table']}: {finding['what']}"
 
 
-def _from_server(shell: Shell, given: "tuple[VerifierKey, ...] | None") -> Evidence:
-    from signoff.ledger.checkpoint import parse
-
-    client = shell.client()
-    note = client.get("/v1/ledger/checkpoint")["note"]
-    keys = given or _keys_of(_key_text(shell).encode())
-    size = parse(note).size
-
-    def entries() -> Iterator[tuple[int | None, bytes]]:
-        for item in client.items("/v1/ledger/entries"):
-            if item["index"] >= size:  # written since the checkpoint
-                return
-            yield item["index"], item["entry"].encode()
-
-    return Evidence(entries(), [note], keys, size)
-
-
-def _from_export(directory: Path, given: "tuple[VerifierKey, ...] | None") -> Evidence:
-    keys = given or _keys_of(_read(directory / "keys"))
-    note = _read(directory / "checkpoint").decode("utf-8", "replace")
-
-    def entries() -> Iterator[tuple[int | None, bytes]]:
-        with (directory / "entries.jsonl").open("rb") as file:
-            for index, line in enumerate(file):
-                yield index, line.removesuffix(b"\n")
-
-    return Evidence(entries(), [note], keys)
-
-
-def _key_text(shell: Shell) -> str:
-    return shell.client().raw("/v1/ledger/keys").decode()
-
-
-def _tell(shell: Shell, report: "Report", wrong: Sequence[str], state: Mapping[str, Any] | None) -> int:
+def _tell(
+    shell: Shell, reports: "Sequence[Report]", wrong: Sequence[tuple[str, str]], state: Mapping[str, Any] | None
+) -> int:
     """Tell what this machine found in the log and, where it was asked, the server in its own rows."""
+    report = reports[-1]
     bad = report.bad
     found = [{"table": "entries", "index": bad.index, "what": bad.what, "why": bad.why, "fix": bad.fix}] if bad else []
     fix = "Show the receipt and this log to the operator, and keep both."
-    found += [
-        {"table": "entries", "index": None, "what": one, "why": "Its leaf is not here.", "fix": fix} for one in wrong
-    ]
+    found += [{"table": "entries", "index": None, "what": what, "why": why, "fix": fix} for what, why in wrong]
     total = len(found) + (state["findings_total"] if state else 0)
     findings = [*found, *(state["findings"] if state else ())]
     shell.answer(
@@ -334,6 +268,7 @@ def _tell(shell: Shell, report: "Report", wrong: Sequence[str], state: Mapping[s
             "root": base64.b64encode(report.root).decode(),
             "checkpoints": report.checkpoints,
             "proved": report.proved,
+            "earlier": [_earlier(one.origin, one.size, one.root) for one in reports[:-1]],
             "scope": "log, and state as the server says" if state else "log",
             "rows": state["rows"] if state else None,
             "findings": findings,
@@ -341,7 +276,10 @@ def _tell(shell: Shell, report: "Report", wrong: Sequence[str], state: Mapping[s
         }
     )
     _show_findings(shell, findings, total)
-    _show_log(shell, report.origin, report.size, report.pending, report.checkpoints, report.proved)
+    _show_log(
+        shell,
+        *((one.origin, one.size, one.pending, one.checkpoints, one.proved) for one in reports),
+    )
     rows = (
         f"{sum(state['rows'].values())} rows of state were compared by the server itself; --data DIR does it without it"
         if state
@@ -354,23 +292,16 @@ def _tell(shell: Shell, report: "Report", wrong: Sequence[str], state: Mapping[s
     return NO if total else YES
 
 
-def _show_log(shell: Shell, *facts: Any) -> None:
-    shell.table(("log", "entries", "waiting", "checkpoints", "signed up to"), [facts])
+def _earlier(origin: str | None, size: int, root: bytes) -> dict[str, Any]:
+    return {"log": origin, "entries": size, "root": base64.b64encode(root).decode()}
+
+
+def _show_log(shell: Shell, *logs: Sequence[Any]) -> None:
+    shell.table(("log", "entries", "waiting", "checkpoints", "signed up to"), logs)
 
 
 def _verdict(is_sound: bool) -> str:
     return "SOUND" if is_sound else "NOT SOUND"
-
-
-def _keys_of(text: bytes) -> "tuple[VerifierKey, ...]":
-    from signoff.ledger.checkpoint import parse_keys
-
-    return parse_keys(text.decode("utf-8", "replace"))
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(BYTES_MAX + 1)
 
 
 def _write_new(path: Path, data: bytes) -> None:

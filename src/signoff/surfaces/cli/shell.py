@@ -40,6 +40,7 @@ class Doors:
 
     node: "Callable[[Settings], AbstractAsyncContextManager[World]]"
     reading: "Callable[[Settings], AbstractAsyncContextManager[World]]"
+    owned: "Callable[[Settings], AbstractAsyncContextManager[World]]"
     connect: "Callable[[Server], Connector]"
 
 

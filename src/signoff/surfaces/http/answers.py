@@ -141,6 +141,7 @@ class Event(BaseModel):
     stream: str
     seq: int
     index: int | None
+    epoch: int | None
     set: dict[str, Any]
 
 
@@ -325,13 +326,31 @@ class LedgerEntry(BaseModel):
     entry: str
 
 
+class KnownCheckpoint(BaseModel):
+    origin: str
+    size: int
+    root: str
+
+
+class LogEpoch(BaseModel):
+    """One tree of the log: where it ends in this database (null: it still grows), and what was known as it began."""
+
+    epoch: int
+    origin: str
+    size: int | None
+    known: KnownCheckpoint | None
+
+
 class Checkpoint(BaseModel):
     origin: str
     size: int
     note: str
+    epoch: int
+    epochs: list[LogEpoch]
 
 
 class Inclusion(BaseModel):
+    epoch: int
     index: int
     size: int
     leaf: str
@@ -339,6 +358,7 @@ class Inclusion(BaseModel):
 
 
 class Consistency(BaseModel):
+    epoch: int
     first: int
     second: int
     hashes: list[str]

@@ -71,7 +71,7 @@ async def not_ready(world: World, is_draining: bool) -> list[str]:
         reasons.append("read_only: the database is an old or altered one; run `signoff ledger verify`")
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await world.storage.view(TENANT, lambda tx: tx.ledger.head())
+            await world.storage.view(TENANT, lambda tx: tx.ledger.head(world.origin(TENANT)))
     except TimeoutError:
         reasons.append(f"database: no answer within {PATIENCE_S:g} s")
     except SignoffError as error:
