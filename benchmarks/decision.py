@@ -14,7 +14,9 @@ from benchmarks.row import Row, median, quantile, timed
 from benchmarks.world import bench_node
 from signoff.app.action.case import bearing
 from signoff.app.action.runs import begin_run
-from signoff.core.authority.policy import Bearing, Verdict, decide
+from signoff.core.authority.bearing import Bearing
+from signoff.core.authority.decision import Verdict
+from signoff.core.authority.policy import decide
 from signoff.core.authority.rule import Names, compile_expression
 
 P50_US, P99_US = 12, 40

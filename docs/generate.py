@@ -49,13 +49,14 @@ def diagram() -> str:
 def checks() -> str:
     """Return the checks of a decision in their order, and when each is asked."""
     from signoff.core.authority import policy
+    from signoff.core.authority.check import care
 
     rows = []
     for check in policy.PROPOSAL:
         asked = ["proposal"]
         asked += ["claim, edit"] if check in policy.CLAIM else []
         asked += ["reversal by a person"] if check in policy.REVERSAL else []
-        name = "class" if check is policy.risk_class else getattr(check, "__name__", "")
+        name = "class" if check is care.risk_class else getattr(check, "__name__", "")
         rows.append((f"`{name}`", _first_line(check.__doc__), ", ".join(asked)))
     return _table(("Check", "Holds when", "Asked at"), rows)
 

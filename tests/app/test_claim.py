@@ -12,7 +12,8 @@ from signoff.app.action.propose import onward
 from signoff.app.action.runs import set_paused
 from signoff.app.authority import people, policies
 from signoff.core.action.lifecycle import State
-from signoff.core.authority.policy import Decision, Duty, decide
+from signoff.core.authority.decision import Decision, Duty
+from signoff.core.authority.policy import decide
 from tests.target import DESCRIBED, Row, contract, without
 from tests.world import TENANT, World, envelope
 
@@ -92,14 +93,46 @@ async def test_a_tool_that_changed_is_quarantined(world: World) -> None:
     await world.check_ledger()
 
 
-async def test_a_contract_that_was_replaced_voids_what_was_approved_under_it(world: World) -> None:
-    """The digest names the contract; what people approved would now be sent under another one."""
+@pytest.mark.parametrize(
+    "changed",
+    [
+        contract(book_create=[*without("book.create", "cost"), "cost: {usd: 0.30}"]),
+        contract(book_preview=["effect: read", "timeout: 3s"]),
+        contract(book_get=["effect: read", "output: {trust: trusted}"]),
+        contract().replace('["book"]', '["book", "--other"]'),
+    ],
+    ids=["its own entry", "its preview", "the check of its undo", "the server"],
+)
+async def test_a_contract_that_says_otherwise_voids_what_was_approved_under_it(world: World, changed: str) -> None:
+    """What people approved would now be sent under other rules: its own, or those of a tool that it has called."""
     approved = await world.approved()
-    await world.publish(contract(book_create=[*without("book.create", "cost"), "cost: {usd: 0.30}"]))
+    await world.publish(changed)
     await world.tick()
     voided = await world.get(approved)
     assert (voided.state, voided.reason) == (State.VOIDED, "contract_changed")
     assert world.target.calls == []
+    await world.check_ledger()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "# Reviewed in November.\n" + contract(),
+        contract(book_pay=[*without("book.pay", "risk"), "risk: D"]),
+        contract(book_mail=[]),
+    ],
+    ids=["a comment", "another tool", "another tool left out"],
+)
+async def test_a_contract_that_says_the_same_of_the_tool_voids_nothing(world: World, changed: str) -> None:
+    """Nobody waits longer because an unrelated tool of the same file was changed; the approval binds what it did."""
+    approved, waiting = await world.approved(), await world.propose("book.note", {"text": "x"})
+    published = await policies.publish_contract(world.node, world.cast.admin, "book", changed)
+    assert published.publication.digest != approved.contract
+    await world.tick()
+    done = await world.get(approved)
+    assert (done.state, done.contract, done.digest) == (State.SUCCEEDED, approved.contract, approved.digest)
+    edited = await world.edit(waiting, {"text": "better"})
+    assert (await world.vote(edited)).state is State.SUCCEEDED
     await world.check_ledger()
 
 

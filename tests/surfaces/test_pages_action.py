@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from signoff.core.action.lifecycle import State
-from signoff.core.authority.policy import Outcome, Verdict
+from signoff.core.authority.decision import Outcome, Verdict
 from signoff.surfaces.web import diff, hostile, render
 from signoff.surfaces.web.models import Event
 from tests.surfaces.reader import Reader, rows

@@ -19,7 +19,7 @@ from signoff.core.action.approval import (
     standing,
 )
 from signoff.core.action.lifecycle import State
-from signoff.core.authority.policy import Duty
+from signoff.core.authority.decision import Duty
 from signoff.core.errors import Conflict, Forbidden
 from tests.core.action.nouns import a_person, a_run, a_vote, an_action
 

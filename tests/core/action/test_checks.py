@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.core.action.checks import line, read
-from signoff.core.authority.policy import Check, Outcome
+from signoff.core.authority.decision import Check, Outcome
 
 WORD = st.from_regex(re.compile(r"[a-z][a-z0-9_]{0,20}", re.ASCII), fullmatch=True)
 

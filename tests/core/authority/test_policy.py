@@ -9,20 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signoff.core.authority.bearing import Bearing, Reversal
 from signoff.core.authority.contract import Effect, Risk, load_contract, schema_digest
+from signoff.core.authority.decision import STRICTNESS, Decision, Duty, Outcome, Verdict, is_stricter
 from signoff.core.authority.envelope import Budgets, Envelope, Loops, Mode
 from signoff.core.authority.halt import Halt, Scope, in_force, read_scope
-from signoff.core.authority.policy import (
-    STRICTNESS,
-    Bearing,
-    Decision,
-    Duty,
-    Outcome,
-    Reversal,
-    Verdict,
-    decide,
-    is_stricter,
-)
+from signoff.core.authority.policy import decide
 from signoff.core.errors import Malformed
 from signoff.core.principal import Agent, Person
 from signoff.core.run import Run, RunState, Tally
@@ -96,8 +88,7 @@ bearings = st.builds(
             "reversal": st.builds(
                 Reversal, st.just(("Clerk",)), st.integers(1, 2), st.booleans(), st.sampled_from(Risk)
             ),
-            "decided_under": st.sampled_from([None, "sha256:c"]),
-            "contract_digest": st.sampled_from([None, "sha256:c"]),
+            "is_contract_as_decided": st.sampled_from([True, True, True, False]),
         },
     ),
 )  # fmt: skip
@@ -153,7 +144,7 @@ HARDER: dict[str, Callable[[Bearing], Bearing]] = {
     "a dearer call": lambda b: replace(b, contract=replace(b.contract, cost_usd_micros=10**6)) if b.contract else b,
     "no pin": lambda b: replace(b, contract=replace(b.contract, schema_digest=None)) if b.contract else b,
     "no contract": lambda b: replace(b, contract=None),
-    "another contract": lambda b: replace(b, decided_under="sha256:c", contract_digest="sha256:d"),
+    "another contract": lambda b: replace(b, is_contract_as_decided=False),
     "no server": lambda b: replace(b, live=None, live_digest=None),
     "another tool there": lambda b: replace(b, live_digest="sha256:x"),
     "no resource": lambda b: replace(b, is_resource_known=False),

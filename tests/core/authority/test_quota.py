@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signoff.core.authority.policy import Check, Decision, Duty, Outcome, Verdict
+from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.quota import Quotas, require_room, within
 from signoff.core.errors import Conflict
 

@@ -16,7 +16,8 @@ from signoff.app.world import World
 from signoff.core.action import approval, checks
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
-from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
+from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
+from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, Forbidden, Malformed
 from signoff.core.principal import Caller, Person, require_person
 from signoff.core.run import Run

@@ -12,9 +12,10 @@ from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import Action
 from signoff.core.action.preview import Preview, from_value
 from signoff.core.authority import quota
-from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract
+from signoff.core.authority.bearing import Bearing, Reversal
+from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract, governs_alike
+from signoff.core.authority.decision import Decision, Verdict
 from signoff.core.authority.envelope import Envelope
-from signoff.core.authority.policy import Bearing, Decision, Reversal, Verdict
 from signoff.core.errors import Forbidden, NotFound, SignoffError
 from signoff.core.principal import Caller
 from signoff.core.run import Run
@@ -112,8 +113,11 @@ def bearing(
         live_digest=live[1] if live else None,
         is_withdrawn=run.envelope in pages.withdrawn,
         reversal=reversal,
-        contract_digest=known[1].digest if known else None,
-        decided_under=decided_under,
+        is_contract_as_decided=(
+            known is None
+            or decided_under in (None, known[1].digest)
+            or governs_alike(tool, world.shelf.contract(tx, decided_under), known[1])
+        ),
         is_resource_known=is_resource_known,
     )
 

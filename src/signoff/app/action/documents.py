@@ -308,7 +308,7 @@ REASONS = {
     "stricter_decision": "a last look owed more than was approved",
     "vote_withdrawn": "an approver no longer holds the role",
     "version_withdrawn": "its envelope was withdrawn",
-    "contract_changed": "the tool contract was replaced after it was decided",
+    "contract_changed": "the tool's contract was changed after it was decided",
     "conflict": "what the write left has changed since",
     "duplicate": "the target has this write already",
     "preview_failed": "the change could not be previewed",

@@ -33,8 +33,10 @@ from signoff.core.action.doubt import (
 )
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import drift
+from signoff.core.authority.check.fit import completed
 from signoff.core.authority.contract import Effect, ToolContract, ToolDescription, result_problems
-from signoff.core.authority.policy import Decision, Verdict, completed, decide, is_stricter
+from signoff.core.authority.decision import Decision, Verdict, is_stricter
+from signoff.core.authority.policy import decide
 from signoff.core.errors import SignoffError
 from signoff.core.run import Run, RunState
 from signoff.core.values import changed

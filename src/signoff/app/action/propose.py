@@ -30,7 +30,8 @@ from signoff.app.world import World
 from signoff.core.action import approval, checks
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.contract import Effect
-from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
+from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
+from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, NotFound
 from signoff.core.principal import Caller
 from signoff.core.proposal import Proposal

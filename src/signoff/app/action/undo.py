@@ -24,7 +24,8 @@ from signoff.app.world import World
 from signoff.core.action import undo as rules
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.contract import Contract, ToolContract
-from signoff.core.authority.policy import Check, Decision, Outcome, Verdict, decide
+from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
+from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, NotFound, SignoffError
 from signoff.core.principal import Caller
 from signoff.ports.storage import Transaction

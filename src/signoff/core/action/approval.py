@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.authority.policy import Duty
+from signoff.core.authority.decision import Duty
 from signoff.core.errors import Conflict, Forbidden, SignoffError
 from signoff.core.principal import Person
 from signoff.core.run import Run

@@ -9,7 +9,7 @@ never of an agent, and hold neither spaces nor colons.
 
 from collections.abc import Iterable
 
-from signoff.core.authority.policy import Check, Outcome
+from signoff.core.authority.decision import Check, Outcome
 
 
 def line(checks: Iterable[Check]) -> str:

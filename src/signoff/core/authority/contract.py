@@ -27,6 +27,7 @@ from signoff.core.authority.tool import (
     ToolContract,
     Undo,
     UndoCheck,
+    governs_alike,
 )
 from signoff.core.authority.tool_reading import ToolReader
 
@@ -46,6 +47,7 @@ __all__ = [
     "Undo",
     "UndoCheck",
     "argument_problems",
+    "governs_alike",
     "load_contract",
     "result_problems",
     "schema_digest",

@@ -7,7 +7,7 @@ for themselves is not counted.
 
 from dataclasses import dataclass, replace
 
-from signoff.core.authority.policy import Check, Decision, Outcome, Verdict
+from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
 from signoff.core.errors import Conflict
 
 

@@ -150,3 +150,28 @@ class Contract:
     format: int
     server: Server
     tools: Mapping[str, ToolContract]
+
+
+def governs_alike(name: str, mine: Contract, other: Contract) -> bool:
+    """Tell whether two files say the same of a tool: its own entry, those of the tools it calls, and the server.
+
+    Values are compared, not bytes: a comment, or a change to an unrelated tool, changes nothing for this one.
+    """
+    if mine.server != other.server or name not in mine.tools or name not in other.tools:
+        return False
+    return all(mine.tools.get(one) == other.tools.get(one) for one in (name, *_called(mine.tools[name])))
+
+
+def _called(tool: ToolContract) -> tuple[str, ...]:
+    """Return the tools that a tool's contract names: for its preview, its look-up, its undo and the undo's check."""
+    match tool.preview:
+        case DryRun(tool=preview) | ReadPreview(read=preview):
+            called = [preview]
+        case None:
+            called = []
+    if tool.look_up is not None:
+        called.append(tool.look_up.tool)
+    if tool.undo is not None:
+        called.append(tool.undo.tool)
+        called += [tool.undo.check.read] if tool.undo.check is not None else []
+    return tuple(called)

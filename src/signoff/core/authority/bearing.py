@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that bears on a proposal, as values: read in the transaction that acts on it, or gathered before."""
+
+from dataclasses import dataclass
+
+from signoff.core.authority.contract import Risk, ToolContract, ToolDescription
+from signoff.core.authority.envelope import Envelope
+from signoff.core.authority.halt import Halt
+from signoff.core.principal import Agent, Person
+from signoff.core.run import Run, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """The proposal undoes an earlier action; `roles` could have approved that one.
+
+    Asked by a person it owes `count` approvals of its preview; asked by an agent, what the original would owe.
+    """
+
+    roles: tuple[str, ...]
+    count: int = 1
+    by_person: bool = True
+    original_risk: Risk = Risk.A
+
+
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """Everything that bears on a proposal, read in the transaction that acts on it."""
+
+    now: int
+    run: Run
+    envelope: Envelope
+    tally: Tally
+    halts: tuple[Halt, ...]
+    agent: Agent | None
+    principal: Person | None
+    epoch: int | None  # of the token shown; None where no token is (a person, a timer)
+    tool: str
+    contract: ToolContract | None
+    live: ToolDescription | None  # as the server describes it now
+    live_digest: str | None
+    is_withdrawn: bool = False
+    reversal: Reversal | None = None
+    is_contract_as_decided: bool = True  # the contract in force says of the tool what it was decided under, if it was
+    is_resource_known: bool = True  # whether the contract's `resource` could be evaluated
