@@ -23,7 +23,7 @@ from benchmarks.row import Row
 REST_MB, GROWTH_MB, STALL_MS = 150, 16, 120
 ENTRIES_A_WRITE = 2
 CALLERS, TIMES = 64, 3
-RAMP = 6  # loads that fill the engine's pages: 32 MB of a database that grows by 8 MB a load
+RAMP = 8  # loads that fill the engine's pages: 32 MB of a database that grows by 8 MB a load
 
 
 async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:

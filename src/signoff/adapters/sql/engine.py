@@ -58,7 +58,8 @@ class Connection:
             run("PRAGMA wal_autocheckpoint=0")
         run("PRAGMA foreign_keys=ON")
         run("PRAGMA temp_store=MEMORY")
-        run("PRAGMA cache_size=-32768")
+        # Pages of its own, in KiB. There are several readers, and what they miss is in the system's cache.
+        run(f"PRAGMA cache_size=-{8192 if read_only else 32768}")
         if read_only:
             run("PRAGMA query_only=ON")
         self.execute = self._db.execute
