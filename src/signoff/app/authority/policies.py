@@ -157,8 +157,8 @@ def _require_untaken(world: World, tx: Transaction, system: str, mine: Contract 
             raise Conflict(
                 what=f"The contract of {system[:64]} was not published.",
                 why=f"It describes {taken[0]}, which {published.name} describes; nobody could tell whose rules hold.",
-                fix=f"Publish {published.name} without it first, or leave it out here. A tool of another server may have "
-                "another name; `name` then says the server's own.",
+                fix=f"Publish {published.name} without it first, or leave it out here. A tool of another server may "
+                "have another name; `name` then says the server's own.",
                 code="contract.tool_taken",
                 tools=taken,
                 system=system,
