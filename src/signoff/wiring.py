@@ -19,7 +19,7 @@ from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.storage import SqliteStorage, kill_at
 from signoff.adapters.tokens import JwtTokens
 from signoff.adapters.vault import AesGcmVault
-from signoff.app.epochs import open_log
+from signoff.app.epochs import look_at_log
 from signoff.app.payloads import Keyring
 from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems
@@ -154,7 +154,7 @@ async def reading(settings: Settings) -> AsyncIterator[World]:
     world = _world(settings, keys, storage, clock, SystemChance())
     world.is_read_only = True
     try:
-        await open_log(world, TENANT)
+        await look_at_log(world, TENANT)
         yield world
     finally:
         await world.systems.close()

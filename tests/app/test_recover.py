@@ -2,6 +2,7 @@
 """The newest database is lost and an old backup takes its place: the next epoch opens, and nothing is done twice."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -344,3 +345,57 @@ async def test_a_database_that_was_lost_whole_begins_anew_and_names_what_was(los
     report = await audit(world.node, TENANT)
     assert report.is_sound, report.findings
     assert report.origin == "play.test/default/2"
+
+
+async def test_a_receipt_promised_to_the_old_log_and_not_in_its_tree_stays_a_promise(world: World) -> None:
+    await keep(world)
+    done = await world.posted(args={"shelf": "a", "amount": 1})
+    await sign_receipts(world.node, TENANT)
+    copy(world.folder / "signoff.db", world.folder / "backup.db")
+    await keep(world)
+    kept = await receipt(world, done)
+    await put_back(world, "backup.db")
+    assert (await recover(world.node, TENANT)).carried > 0
+    await reopen(world)
+    await open_tenant(world.node, TENANT)
+    await integrate(world.node, TENANT)
+    report = await audit(world.node, TENANT)
+    assert report.is_sound, report.findings
+    keys = parse_keys(world.node.log_keys)
+    assert verify_receipt(kept, keys).outcome is Outcome.INCLUDED  # its proof is of the log that was lost
+    verdict = verify_receipt(await receipt(world, done), keys)
+    assert verdict.outcome is Outcome.PROMISED
+    assert verdict.statement is not None
+    assert verdict.statement["predicate"]["log"] == "play.test/default/1"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE entries SET entry = CAST(replace(CAST(entry AS TEXT), '\"carried\":', '\"carrieD\":') AS BLOB)"
+        " WHERE stream = 'log'",
+        "UPDATE entries SET entry = CAST(replace(CAST(entry AS TEXT), '\"known_size\":4', '\"known_size\":3') AS BLOB)"
+        " WHERE stream = 'log'",
+        "DELETE FROM entries WHERE stream = 'log'",
+        "UPDATE entries SET idx = idx + 100000 WHERE stream = 'log'",
+        "UPDATE entries SET idx = NULL WHERE stream = 'log'",
+        "UPDATE checkpoints SET origin = 'play.test/default/1' WHERE origin = 'play.test/default/2'",
+        "DELETE FROM checkpoints WHERE origin = 'play.test/default/1'"
+        " AND size = (SELECT max(size) FROM checkpoints WHERE origin = 'play.test/default/1')",
+        "DELETE FROM checkpoints WHERE origin = 'play.test/default/2'",
+        "UPDATE nodes SET hash = zeroblob(32) WHERE level = 1"
+        " AND position = (SELECT max(position) FROM nodes WHERE level = 1)",
+    ],
+)
+async def test_whatever_tells_of_the_epochs_cannot_be_altered_unnoticed(lost: Lost, sql: str) -> None:
+    world = lost.world
+    await recovered(lost)
+    await world.pass_time(3)
+    await keep(world)
+    assert (await audit(world.node, TENANT)).is_sound
+    database = sqlite3.connect(world.folder / "signoff.db")
+    assert database.execute(sql).rowcount > 0
+    database.commit()
+    database.close()
+    report = await audit(world.node, TENANT)
+    assert not report.is_sound

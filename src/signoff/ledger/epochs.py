@@ -20,6 +20,7 @@ from signoff.ledger.checkpoint import VerifierKey
 from signoff.ledger.entry import Entry, decode
 from signoff.ledger.errors import Refused
 from signoff.ledger.fold import Each, Finding, Head, Report, verify_log
+from signoff.ledger.merkle import EMPTY_ROOT
 
 STREAM: Final = "log"
 TYPE: Final = "log.recovered"
@@ -187,7 +188,8 @@ def verify_epochs(parts: Iterable[Part], keys: Sequence[VerifierKey], *, each: E
     for part in parts:
         first: list[bytes] = []
         report = verify_log(_watched(part.entries, first), part.notes, keys, origin=part.origin, heads=heads, each=each)
-        if report.is_sound and reports and (wrong := _opens_after(reports[-1], report, first)):
+        is_first = not reports and number_of(report.origin or "") <= 1
+        if report.is_sound and not is_first and (wrong := _opens_after(reports[-1:], report, first)):
             fix = "Stop writing, keep this database as it is, and compare it with the last good backup."
             report = replace(report, bad=Finding(0, "Entry 0 does not open this epoch.", wrong, fix))
         reports.append(report)
@@ -204,16 +206,23 @@ def _watched(entries: Iterable[tuple[int | None, bytes]], first: list[bytes]) ->
         yield index, data
 
 
-def _opens_after(before: Report, report: Report, first: Sequence[bytes]) -> str | None:
-    """Return why an epoch does not follow the one before, or None if it does."""
+def _opens_after(before: Sequence[Report], report: Report, first: Sequence[bytes]) -> str | None:
+    """Return why an epoch does not follow the one before, or None if it does.
+
+    Args:
+        before: the report on that one; none where it was not handed out, which is well if it was empty.
+    """
     try:
         opening = read_opening(decode(first[0])) if first else None
     except Refused as refused:
         return refused.why
     if opening is None:
         return "It has no entries."
-    if (opening.had_size, opening.had_root) != (before.size, before.root.hex()):
-        return f"It names a tree of {opening.had_size} entries; the one before has {before.size}, or another root."
+    size, root = (before[0].size, before[0].root) if before else (0, EMPTY_ROOT)
+    if (opening.had_size, opening.had_root) != (size, root.hex()):
+        return (
+            f"It names a tree of {opening.had_size} entries; the one handed out before it has {size}, or another root."
+        )
     if report.origin is not None and opening.epoch != number_of(report.origin):
         return f"It opens epoch {opening.epoch}, and the log is {report.origin}."
     return None

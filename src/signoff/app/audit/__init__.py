@@ -46,7 +46,7 @@ async def audit(
         keys: log and receipt keys; None takes those of the node, which an auditor should not.
         progress: called from another thread.
     """
-    origin = (await epochs.open_log(world, tenant)).current.origin
+    origin = (await epochs.look_at_log(world, tenant)).current.origin
     mirrored, unreadable = _newest_mirrored(world, tenant)  # before the snapshot, so that it can only be behind
     known = parse_keys(world.log_keys) if keys is None else keys
 
