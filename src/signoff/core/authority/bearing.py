@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that bears on a proposal, as values: read in the transaction that acts on it, or gathered before."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from signoff.core.authority.contract import Risk, ToolContract, ToolDescription
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Impact
+from signoff.core.authority.provenance import Traced
+from signoff.core.authority.spend import Spent
 from signoff.core.principal import Agent, Person
 from signoff.core.run import Run, Tally
 
@@ -43,3 +48,12 @@ class Bearing:
     reversal: Reversal | None = None
     is_contract_as_decided: bool = True  # the contract in force says of the tool what it was decided under, if it was
     is_resource_known: bool = True  # whether the contract's `resource` could be evaluated
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # results by name of the fact
+    fact_problem: str = ""  # why one that is needed could not be had
+    open_tiers: frozenset[str] = frozenset()  # tiers of this page that a named person has opened
+    is_reviewed: bool = False  # the compliance owner's review of a class D tool is on record
+    claims: Mapping[str, Any] = field(default_factory=dict)  # the agent's: confidence, rationale, citations
+    impacts: tuple[Impact, ...] = ()
+    spent: tuple[Spent, ...] = ()
+    traced: Traced | None = None  # where the arguments come from; None where no provenance rule is about the tool
+    open_circuit: str = ""  # why calls of this tool are broken off for a while

@@ -7,8 +7,15 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 
+from signoff.core.authority.done import Done
+from signoff.core.authority.facts import Fact
+from signoff.core.authority.hold import Hold
+from signoff.core.authority.limit import Limit
 from signoff.core.authority.page import Finding, Node, Page, quoted, read_page
+from signoff.core.authority.provenance import Provenance
 from signoff.core.authority.reading import Reader
+from signoff.core.authority.rules import Rule
+from signoff.core.authority.spend import SpendCap
 from signoff.core.authority.tool import Effect, Risk, ToolContract
 from signoff.core.money import MICROS
 
@@ -71,6 +78,13 @@ class Envelope:
     injection_threshold_ppm: int | None = None
     citations_for: tuple[str, ...] = ()
     loops: Loops = Loops()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    spend: tuple[SpendCap, ...] = ()
+    done: Done | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
     """On which line of the page each key stands that was asked for, by its path: `budgets.max_tool_calls`."""
 
