@@ -66,7 +66,7 @@ def error_codes() -> tuple[set[str], set[str]]:
 
 def reasons() -> set[str]:
     """Return the reason codes of decisions and of endings, as far as Signoff itself gives them."""
-    from signoff.app.action.documents import REASONS
+    from signoff.app.action.explain import REASONS
 
     found: set[str] = set(REASONS)
     for path, tree in trees():

@@ -134,17 +134,16 @@ class JwtTokens:
         """
         if len(token) > TOKEN_BYTES_MAX:
             raise _refused(f"It is longer than {TOKEN_BYTES_MAX} bytes.", "Send the token as it was minted.")
-        if not _SHAPE.fullmatch(token):
-            raise _refused(
-                "It is not three parts of base64url with dots between.",
-                "Send the token as it was minted, after `Bearer` and one space.",
-            )
+        if not token.isascii():
+            raise _misshapen()
         digest = hashlib.sha256(token.encode()).digest()
         with self._lock:
             claims = self._verified.get(digest)
             if claims is not None:
                 self._verified.move_to_end(digest)
         if claims is None:
+            if not _SHAPE.fullmatch(token):
+                raise _misshapen()
             claims = self._verify_bytes(token)
             _check_times(claims, now)  # a token that is not alive takes no place of one that is
             with self._lock:
@@ -217,6 +216,13 @@ def _check_times(claims: TokenClaims, now: int) -> None:
             f"It was issued more than {SKEW_US // 1_000_000} s in the future.",
             "Set the clocks of the machines right, then ask for a new token.",
         )
+
+
+def _misshapen() -> Unauthenticated:
+    return _refused(
+        "It is not three parts of base64url with dots between.",
+        "Send the token as it was minted, after `Bearer` and one space.",
+    )
 
 
 def _refused(why: str, fix: str) -> Unauthenticated:
