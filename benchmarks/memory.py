@@ -75,13 +75,16 @@ async def main(loads: int) -> None:
     from signoff.app.world import RUNS_REMEMBERED
     from signoff.surfaces.http.api import create_app
 
-    async def load(bench: Bench) -> float:
+    async def work(bench: Bench) -> None:
         for _ in range(TIMES):
             await written(bench, CALLERS, WRITES_A_RUN)
+
+    async def loaded(bench: Bench) -> tuple[float, float]:
+        stall = await _longest_stall(work(bench))
         await settled(bench)
         bench.book.notes.clear()  # the system behind is not ours, and keeps every note
         gc.collect()
-        return _own_rss_mb()
+        return _own_rss_mb(), stall
 
     async with bench_node() as bench:
         app = create_app(bench.world)
@@ -91,13 +94,9 @@ async def main(loads: int) -> None:
         while min(len(bench.world.runs) / RUNS_REMEMBERED, len(bench.world.keyring) / REMEMBERED) < 1:
             await asyncio.gather(*(begin_run(bench.world, bench.agent, "notes", "bench") for _ in range(CALLERS)))
         for _ in range(RAMP):
-            full = await load(bench)
-        sizes = [full]
-        stall = 0.0
-        for _ in range(loads):
-            measured = asyncio.ensure_future(load(bench))
-            stall = max(stall, await _longest_stall(measured))
-            sizes.append(measured.result())
+            full, _ = await loaded(bench)
+        measured = [await loaded(bench) for _ in range(loads)]
+        sizes, stall = [full, *(size for size, _ in measured)], max(stall for _, stall in measured)
         each = TIMES * CALLERS * WRITES_A_RUN * ENTRIES_A_WRITE
         runs, seals = len(bench.world.runs), len(bench.world.keyring)
         del app

@@ -21,7 +21,7 @@ from signoff.ledger.errors import Refused
 from signoff.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash, leaf_hashes
 
 _BATCH: Final = 4096  # leaves hashed into the tree together: large enough that levels cost nothing each
-_AT_ONCE: Final = 128  # entries read together: few enough that all their objects stay near the processor
+_AT_ONCE: Final = 64  # entries read together: few enough that all their objects stay near the processor
 _members: Final = itemgetter(*NAMES)
 _values: Final = dict.values
 _KINDS: Final = [{kind} for kind in KINDS]
@@ -283,9 +283,9 @@ def _read_together(written: tuple[bytes, ...], tenant: str | None) -> _Read | No
     """
     try:
         entries: list[Any] = list(map(orjson.loads, written))
-        text = b",".join(written)
+        text, spelled = b",".join(written), orjson.dumps(entries, option=SORTED)
         # Each is one object, and none begins as another one goes on: all are spelled as written if their row is.
-        if orjson.dumps(entries, option=SORTED) != b"[%b]" % text:
+        if len(spelled) != len(text) + 2 or not spelled.startswith(text, 1):
             return None
         ats, prevs, seqs, sets, streams, tenants, types, versions = zip(*map(_members, entries), strict=True)
         if [set(map(type, column)) for column in (ats, prevs, seqs, sets, streams, tenants, types, versions)] != _KINDS:
