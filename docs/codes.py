@@ -21,7 +21,10 @@ PUT_TOGETHER: Final = {
 }
 PASSED_ON: Final = frozenset({"code", "error.code"})  # somebody else's code, which is collected where it is made
 # Which argument of a call is a reason: by the name of what is called.
-REASON_AT: Final = {"_deny": (1,), "Check": (2,), "Judgement": (1,), "end_unsent": (3,), "end_sent": (3,), "Duty": (4,)}
+REASON_AT: Final = {
+    "Check": (2,), "deny": (1,), "ask": (1,), "ask_by_default": (1,), "inert": (1,), "Judgement": (1,),
+    "end_unsent": (3,), "end_sent": (3,), "Duty": (4,),
+}  # fmt: skip
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:
@@ -70,7 +73,7 @@ def reasons() -> set[str]:
 
     found: set[str] = set(REASONS)
     for path, tree in trees():
-        if path.parent.name not in ("action", "authority", "app") or "surfaces" in path.parts:
+        if path.parent.name not in ("action", "authority", "check", "app") or "surfaces" in path.parts:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):

@@ -63,6 +63,7 @@ async def test_a_tool_that_changed_is_denied_until_a_person_accepts_it(world: Wo
 
 async def test_a_system_that_cannot_be_asked_offers_nothing(world: World) -> None:
     world.target.is_down = True
+    world.clock.advance(60)  # it was asked what it offers when its contract was published
     denied = await world.propose("book.note", {"text": "x"})
     assert denied.reason == "tool_unavailable"
     await world.check_ledger()
@@ -248,6 +249,7 @@ async def test_after_too_many_denials_a_run_may_only_read(world: World) -> None:
 
 async def test_outages_and_halts_are_no_denials_of_the_agents_making(world: World) -> None:
     world.target.is_down = True
+    world.clock.advance(60)
     for amount in range(2):
         assert (await world.propose("book.pay", {"amount": amount})).reason == "tool_unavailable"
     world.target.is_down = False
