@@ -5,11 +5,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signoff.adapters.connectors.mcp_answer import BYTES_MAX, DEPTH_MAX, Unusable, interpret, require_bounded
 from signoff.core.action.doubt import Answered, Errored
+from signoff.ledger.canonical import canonical
 
 
 def text(said: str) -> dict[str, str]:
@@ -78,11 +79,24 @@ def test_an_error_carries_the_tools_own_code_if_it_gives_one(raw: dict[str, Any]
         {"structuredContent": {"n": float("nan")}},
         {"structuredContent": {"n": float("inf")}},
         {"structuredContent": {"n": "\ud800"}},
+        {"structuredContent": {"\udfff": 1}},
+        {"structuredContent": {"n": 2**53}},
+        {"structuredContent": {"n": [{"m": -(2**70)}]}},
+        {"structuredContent": {"n": 1e300}},
     ],
 )
 def test_what_is_no_final_bounded_json_result_proves_nothing(raw: dict[str, Any]) -> None:
     with pytest.raises(Unusable):
         interpret(raw)
+
+
+@pytest.mark.parametrize("code", ["", "\ud800", "a\nb", "a\0", "\x1b[2J", "\u202eb", "x" * 129, True, 1.5, ["x"], {}])
+def test_what_no_one_could_show_or_keep_is_no_code(code: Any) -> None:
+    """So that no error is one that the contract names but by its very name."""
+    answer = interpret(
+        {"structuredContent": {"error": {"code": code, "message": "no"}}, "content": [], "isError": True}
+    )
+    assert answer == Errored(None, "no")
 
 
 def test_a_long_error_message_is_cut_and_its_lone_surrogates_are_dropped() -> None:
@@ -106,6 +120,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a machine that is busy elsewhere proves nothing
 @given(st.dictionaries(st.sampled_from(["content", "structuredContent", "isError", "resultType"]), JSON))
 def test_whatever_a_server_answers_is_a_value_or_unusable(raw: dict[str, Any]) -> None:
     try:
@@ -113,6 +128,6 @@ def test_whatever_a_server_answers_is_a_value_or_unusable(raw: dict[str, Any]) -
     except Unusable:
         return
     if isinstance(answer, Answered):
-        json.dumps(answer.result, allow_nan=False).encode()
+        canonical(answer.result)
     else:
-        answer.message.encode()
+        canonical({"code": answer.code, "message": answer.message})

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from signoff.core.action.doubt import Answered, Errored
+from signoff.ledger.canonical import canonical
+from signoff.ledger.errors import Refused
 
-BYTES_MAX: Final = 256 * 1024  # of a result, or of arguments, as JSON in UTF-8
+BYTES_MAX: Final = 256 * 1024  # of a result, or of arguments, as canonical JSON
 DEPTH_MAX: Final = 32  # levels of objects and arrays
 MESSAGE_MAX: Final = 2_000  # characters of an error's message that are kept
 CODE_MAX: Final = 128  # characters; a longer code is no code, so it can never match one in `not_done`
@@ -53,7 +55,9 @@ def interpret(raw: Mapping[str, Any]) -> Answered | Errored:
 
 
 def require_bounded(value: Mapping[str, Any]) -> None:
-    """Refuse what is too large, too deep or no JSON (NaN, lone surrogates).
+    """Refuse what is too large, too deep, or has no canonical form: NaN, lone surrogates, numbers past 2^53.
+
+    Whatever passes can be kept and committed to; a result that could not would have no outcome at all.
 
     Raises:
         Unusable: it breaks a bound.
@@ -61,8 +65,8 @@ def require_bounded(value: Mapping[str, Any]) -> None:
     if not _is_shallow(value):
         raise Unusable(TOO_LARGE)
     try:
-        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
-    except (ValueError, TypeError) as error:  # NaN, infinities; UnicodeEncodeError of a lone surrogate is a ValueError
+        size = len(canonical(value))
+    except Refused as error:
         raise Unusable("not every value in it is JSON") from error
     if size > BYTES_MAX:
         raise Unusable(TOO_LARGE)
@@ -99,7 +103,8 @@ def _error(structured: Any, texts: list[str]) -> Errored:
 def _code(code: Any) -> str | None:
     if isinstance(code, int) and not isinstance(code, bool):
         code = str(code)
-    return code if isinstance(code, str) and 0 < len(code) <= CODE_MAX else None
+    # It is shown, and kept in the clear as the reason: what controls a terminal or is half a letter is no code.
+    return code if isinstance(code, str) and 0 < len(code) <= CODE_MAX and code.isprintable() else None
 
 
 def _said(texts: list[str]) -> str:
