@@ -50,6 +50,7 @@ class Bearing:
     is_resource_known: bool = True  # whether the contract's `resource` could be evaluated
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # results by name of the fact
     fact_problem: str = ""  # why one that is needed could not be had
+    is_gathered: bool = True  # False before facts are fetched: what needs none is decided first
     open_tiers: frozenset[str] = frozenset()  # tiers of this page that a named person has opened
     is_reviewed: bool = False  # the compliance owner's review of a class D tool is on record
     claims: Mapping[str, Any] = field(default_factory=dict)  # the agent's: confidence, rationale, citations

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page's rules about a tool: every match counts, duties add up, deny ends it, an allow lifts what asks by default.
+
+`tests/core/authority/test_rules.py` states as properties that another rule of any kind but allow never makes a decision
+less strict, and that an allow never turns a denial into anything else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from signoff.core.authority.bearing import Bearing
+from signoff.core.authority.decision import Check, Duty, Outcome, deny, passed
+from signoff.core.authority.envelope import Mode
+from signoff.core.authority.rule import CannotEvaluate
+from signoff.core.authority.rules import Rule, Then
+
+
+def rules(b: Bearing, args: Mapping[str, Any]) -> Check:
+    """The page's rules about the tool: a match denies, asks, or allows under a tier that a person has opened."""
+    about = [rule for rule in b.envelope.rules if rule.tool == b.tool]
+    if not about:
+        return passed("rules")
+    names = names_of(b, args)
+    denied: list[str] = []
+    asked: list[Rule] = []
+    allowed: list[Rule] = []
+    unevaluable: list[str] = []
+    for rule in about:
+        if missing := rule.facts - b.facts.keys():
+            if not b.is_gathered:
+                continue  # it is asked again with its facts before anything follows from this decision
+            why = b.fact_problem or f"Nothing was fetched for {', '.join(sorted(missing))}."
+            return deny("rules", "fact_unavailable", f"Rule {rule.rule_id} needs a fact that could not be had. {why}")
+        try:
+            if not rule.when.holds(names):
+                continue
+        except CannotEvaluate as error:
+            if rule.then is not Then.ALLOW:
+                unevaluable.append(f"Rule {rule.rule_id} cannot be evaluated: {error.why}")
+            continue
+        match rule.then:
+            case Then.DENY:
+                denied.append(rule.rule_id)
+            case Then.APPROVE:
+                asked.append(rule)
+            case Then.ALLOW:
+                allowed.append(rule)
+    if denied:
+        return deny("rules", "rule_denied", f"The page denies this by {_named(denied)}.")
+    if unevaluable:
+        return deny("rules", "rule_unevaluable", " ".join(unevaluable))
+    return _said(b, asked, allowed)
+
+
+def names_of(b: Bearing, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names that a page's conditions may use.
+
+    Time is told as `run.now` alone, which is RFC 3339 text of fixed width in UTC, so that it can be compared as it is
+    and read by `timestamp(run.now)`. What an agent says of its own call stands under `action`; what it did not say is
+    null.
+    """
+    assert b.contract is not None
+    run, principal = b.run, b.principal
+    return {
+        "args": b.live.with_absent(args) if b.live is not None else dict(args),
+        "facts": dict(b.facts),
+        "run": {
+            "id": run.run_id,
+            "workflow": run.workflow,
+            "environment": run.environment,
+            "started_at": _instant(run.started_at),
+            "now": _instant(b.now),
+        },
+        "principal": {"id": run.principal_id, "roles": list(principal.roles) if principal else []},
+        "action": {
+            "tool": b.tool,
+            "effect": str(b.contract.effect),
+            "risk": str(b.contract.risk),
+            **{claim: b.claims.get(claim) for claim in ("confidence", "rationale", "citations")},
+        },
+    }
+
+
+def _said(b: Bearing, asked: list[Rule], allowed: list[Rule]) -> Check:
+    """Return what the matches that do not deny add up to."""
+    is_open = b.envelope.mode is Mode.AUTONOMOUS and b.reversal is None
+    lifting = [rule for rule in allowed if is_open and rule.tier in b.open_tiers]
+    told = [_asks(rule) for rule in asked]
+    told += [_allows(b, rule) for rule in allowed]
+    detail = " ".join(told)
+    if asked:
+        duties = tuple(dict.fromkeys(_duty(b, rule) for rule in asked))
+        return Check("rules", Outcome.ASK, "rule_asks", detail, duties, lifts=bool(lifting))
+    if lifting:
+        return Check("rules", Outcome.PASS, "rule_allows", detail, lifts=True)
+    if allowed:
+        return Check("rules", Outcome.PASS, "rule_would_allow", detail)
+    return passed("rules")
+
+
+def _asks(rule: Rule) -> str:
+    return f"Rule {rule.rule_id} asks for an approval."
+
+
+def _allows(b: Bearing, rule: Rule) -> str:
+    """Say of an allow what it lifts, or what it would and why it does not: the evidence by which a tier is opened."""
+    if b.reversal is not None:
+        return f"Rule {rule.rule_id} matches, and lifts nothing: a reversal owes what the original would."
+    if rule.tier not in b.open_tiers:
+        return f"Rule {rule.rule_id} would allow this, if its tier {rule.tier} were open."
+    if b.envelope.mode is not Mode.AUTONOMOUS:
+        return f"Rule {rule.rule_id} of the open tier {rule.tier} would allow this, if the mode were autonomous."
+    return f"Rule {rule.rule_id} of the open tier {rule.tier} allows this."
+
+
+def _duty(b: Bearing, rule: Rule) -> Duty:
+    """Return what a rule asks; one that names nobody asks whom the page names."""
+    if rule.duty is None:
+        return Duty(b.envelope.approval_roles, 1, True, b.envelope.expires_us, "rule_asks")
+    return rule.duty if rule.duty.reason else replace(rule.duty, reason="rule_asks")
+
+
+def _named(ids: list[str]) -> str:
+    return f"rule {ids[0]}" if len(ids) == 1 else f"rules {', '.join(ids)}"
+
+
+def _instant(us: int) -> str:
+    # Integers all the way: a float of microseconds since 1970 has no room for the last of them.
+    return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.{us // 1000 % 1000:03d}Z"
