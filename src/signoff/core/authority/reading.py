@@ -33,12 +33,13 @@ _NOT_TEXT = re.compile(
 
 
 class Reader:
-    """Gathers findings on one page, and the line of each key that was read."""
+    """Gathers findings on one page, the line of each key that was read, and by path the value that stands there."""
 
     def __init__(self, page: Page, findings: Collection[Finding]) -> None:
         self.page = page
         self.findings: list[Finding] = list(findings)
         self.lines: dict[str, int] = {}
+        self.nodes: dict[str, Node] = {}
 
     @property
     def has_errors(self) -> bool:
@@ -85,6 +86,7 @@ class Reader:
             if key.text in known:
                 found[key.text] = value
                 self.lines[path] = key.line
+                self.nodes[path] = value
                 continue
             near = get_close_matches(key.text, known, 1, 0.6)
             self.error(
@@ -306,6 +308,7 @@ class Reader:
         found: dict[str, Expression] = {}
         for key, value in node.pairs:
             self.lines[f"{where}.{key.text}"] = key.line
+            self.nodes[f"{where}.{key.text}"] = value
             if not key.text.strip() or len(key.text) > 200:
                 self.error(
                     key,

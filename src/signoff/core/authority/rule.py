@@ -178,11 +178,16 @@ def typed_fields(root: str, schema: Mapping[str, Any]) -> tuple[tuple[str, str],
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or schema.get("additionalProperties") not in (None, False, True):
         return None
-    if not all(isinstance(name, str) and _WORD.fullmatch(name) and name not in _RESERVED for name in properties):
+    if not all(isinstance(name, str) and is_word(name) for name in properties):
         return None
     required = schema.get("required")
     needed = set(required) if isinstance(required, list) else set()
     return tuple((f"{root}.{name}", _type_of(spec) if name in needed else "dyn") for name, spec in properties.items())
+
+
+def is_word(name: str) -> bool:
+    """Tell whether `name` can be written after a point, as in `facts.vendor`."""
+    return _WORD.fullmatch(name) is not None and name not in _RESERVED
 
 
 def is_pattern(pattern: str) -> bool:
@@ -236,7 +241,7 @@ _SHAPES: Final[Mapping[str, Callable[[Any], bool]]] = {
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
-_HAS = re.compile(r"\bhas\s*\(\s*([A-Za-z_]\w*)\s*\.")
+_HAS = re.compile(r"\bhas\s*\(\s*\.?\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)+)\s*\)")
 
 
 def _type_of(spec: Any) -> str:
@@ -266,15 +271,16 @@ def _environment(names: Names) -> Any:
 
 
 def _no_has(text: str, names: Names) -> None:
-    """Refuse `has()` on typed fields: it would yield the field itself, not whether it is there."""
-    closed = {dotted.split(".", 1)[0] for dotted, _ in names.fields}
+    """Refuse `has()` on a typed field: it would yield the field itself, not whether it is there."""
+    typed = {dotted for dotted, _ in names.fields}
     for match in _HAS.finditer(text):
-        if match[1] in closed:
+        dotted = re.sub(r"\s", "", match[1])
+        if dotted in typed:
             before = text[: match.start()]
             raise CannotCompile(
-                f"`has({match[1]}. …)` asks what is known already.",
+                f"`has({dotted})` asks what is known already.",
                 "Its fields come from a schema, and an absent optional field is `null`.",
-                f"Write `{match[1]}.FIELD != null`.",
+                f"Write `{dotted} != null`.",
                 before.count("\n") + 1,
                 match.start() - (before.rfind("\n") + 1) + 1,
             )

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Controls that a page asks for and this installation does not keep: shown wherever the page is (ADR 0011)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from signoff.core.authority.terms import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class InertControl:
+    """A control that a page asks for and nothing keeps: shown on load, at start, in the panel and by `doctor`."""
+
+    control: str
+    asked_by: str
+    line: int
+    consequence: str
+
+
+INERT: Mapping[str, tuple[str, str]] = {
+    "budgets.max_tokens_per_task": ("token budget", "Nothing counts tokens: a task may use any number of them."),
+    "models": ("model routing", "No model is called through Signoff: the agent chooses its models itself."),
+    "downgrade": (
+        "downgrade ladder",
+        "Nothing walks the ladder: no smaller model, no less context, no confirmation; the caps themselves still stop.",
+    ),
+    "logging.redact_pii": ("redaction", "Nothing is redacted: personal data is kept as it came, encrypted."),
+    "logging.store_transcripts_days": ("retention", "Nothing is deleted by age: payloads stay until they are erased."),
+    "safety.block_on_prompt_injection_score_gte": (
+        "injection score",
+        "There is no scorer: no text is scored and nothing is blocked for its score.",
+    ),
+    "safety.require_citations_for": ("citations", "No citation is checked: answers without one pass."),
+}
+
+
+def inert_controls(envelope: Envelope, active: Collection[str] = ()) -> tuple[InertControl, ...]:
+    """Return the controls that `envelope` asks for and that are not kept, in the order of the page.
+
+    Args:
+        active: key paths of controls that this installation does keep, such as `safety.require_citations_for`.
+    """
+    found = []
+    for key, (control, consequence) in INERT.items():
+        if key in active or (line := envelope.lines.get(key)) is None:
+            continue
+        if key == "logging.redact_pii" and not envelope.redact_pii:
+            continue
+        found.append(InertControl(control, key, line, consequence))
+    return tuple(sorted(found, key=lambda inert: inert.line))
