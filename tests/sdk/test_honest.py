@@ -102,4 +102,7 @@ def test_the_rationale_says_what_speaks_against_the_entry() -> None:
     assert "more than the 1440.00 GBP that purchase order PO-7005 has open" in said
     assert "not a known vendor" in rationale(invoice, {"vendor_id": "V-1", "known": False}, None)
     assert "the sums differ" in rationale(replace(invoice, findings=("the sums differ.",)), vendor, {"matched": True})
+    for supplier in ("Brisk Paper B.V.", "Brisk Paper"):
+        told = rationale(replace(invoice, supplier=supplier, findings=("the sums differ",)), vendor, {"matched": True})
+        assert ".." not in told and told.endswith("the sums differ.")
     assert "telephone" not in said, "the note is its sender's"

@@ -196,6 +196,28 @@ def test_a_halt_stops_what_waits_and_lifting_brings_nothing_back(firm: Firm) -> 
     assert firm.run("resume", run.run_id, "--json").json["state"] == "open"
 
 
+def test_lists_show_names_beside_ids_and_json_tells_what_the_server_told(firm: Firm) -> None:
+    """A person reads names; a script reads ids. Whoever may not know people's names sees ids."""
+    run = firm.begin()
+    action = firm.wait(run, "named")
+    (agent,) = firm.run("agents", "--json").json
+    told = f"clerk ({agent['agent_id']})"
+    owner = f"First admin ({agent['owner_id']})"
+    for words in (("runs",), ("runs", "show", run.run_id), ("inbox", "--list")):
+        assert told in firm.run(*words).out, words
+    assert owner in firm.run("agents").out and owner in firm.run("runs", "show", run.run_id).out
+    assert owner in firm.run("keys").out
+    as_approver = firm.as_approver("agents").out
+    assert agent["owner_id"] in as_approver and "First admin" not in as_approver
+    (shown,) = [one for one in firm.run("runs", "--json").json if one["run_id"] == run.run_id]
+    assert shown["agent_id"] == agent["agent_id"] and "clerk" not in json.dumps(shown)
+    halted = firm.run("halt", "agent:clerk", "--reason", "named", "--json").json
+    said = firm.run("halts").out
+    assert f"agent:{told}" in said and owner in said
+    assert firm.run("lift", halted["halt_id"]).code == 0
+    assert firm.run("show", action, "--json").json["state"] == "stopped"
+
+
 def test_people_agents_and_keys_are_managed_and_secrets_shown_once(firm: Firm) -> None:
     key = firm.folder / "ben.key"
     said = firm.run("people", "add", "Ben", "--role", "FinanceAdmin", "--email", "ben@acme.test", "-o", key, "--json")

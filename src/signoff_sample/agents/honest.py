@@ -226,7 +226,7 @@ class _Task:
 def rationale(invoice: Invoice, vendor: Mapping[str, Any], match: Mapping[str, Any] | None) -> str:
     """Return why the entry is proposed, with all that speaks against it; the same words for the same facts."""
     said = [
-        f"{invoice.title} of {invoice.supplier}.",
+        f"{invoice.title} of {invoice.supplier}".removesuffix(".") + ".",  # many a company's name ends in one
         f"The ERP has this supplier as {vendor.get('vendor_id')}"
         + (", a known vendor." if vendor.get("known") is True else ", which is not a known vendor."),
     ]
@@ -238,7 +238,7 @@ def rationale(invoice: Invoice, vendor: Mapping[str, Any], match: Mapping[str, A
         said.append(_UNMATCHED.get(str(match.get("reason")), "It does not match its purchase order {order}.").format(
             order=invoice.order, open=as_amount(int(match.get("open_cents") or 0), invoice.currency)
         ))  # fmt: skip
-    said += [f"Checking its sums found: {finding}" for finding in invoice.findings]
+    said += [f"Checking its sums found: {finding.removesuffix('.')}." for finding in invoice.findings]
     return " ".join(said)
 
 

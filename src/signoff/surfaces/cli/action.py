@@ -16,6 +16,7 @@ import typer
 from signoff.core.errors import Conflict, Malformed, SignoffError
 from signoff.surfaces.cli.artifact import show_document
 from signoff.surfaces.cli.ids import action_id_of, first_of, run_id_of
+from signoff.surfaces.cli.names import called
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
 
@@ -31,10 +32,15 @@ _REFUSED = ("denied", "voided", "failed", "stopped", "expired", "reversal_failed
 
 def runs(shell: Shell, limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20) -> int:
     """List runs, newest first."""
-    found = first_of(shell.client(), "/v1/runs", limit)
+    client = shell.client()
+    found = first_of(client, "/v1/runs", limit)
     shell.answer(found)
-    rows = [(one["run_id"], one["workflow"], one["state"], one["timestamps"]["started"]) for one in found]
-    shell.table(("run", "workflow", "state", "started"), rows)
+    name = called(shell, client)
+    rows = [
+        (one["run_id"], one["workflow"], name(one["agent_id"]), one["state"], one["timestamps"]["started"])
+        for one in found
+    ]
+    shell.table(("run", "workflow", "agent", "state", "started"), rows)
     return YES
 
 
@@ -43,11 +49,11 @@ def show_run(shell: Shell, run: Id) -> int:
     client = shell.client()
     found = client.get(f"/v1/runs/{run_id_of(client, run)}")
     shell.answer(found)
-    budgets = found["budgets"]
+    budgets, name = found["budgets"], called(shell, client)
     facts = [
         ("run", found["run_id"]), ("state", found["state"]), ("task", found["task"]), ("workflow", found["workflow"]),
         ("envelope", f"{found['envelope']['version']}  {found['envelope']['digest']}"), ("mode", found["mode"]),
-        ("environment", found["environment"]), ("agent", found["agent_id"]), ("for", found["principal_id"]),
+        ("environment", found["environment"]), ("agent", name(found["agent_id"])), ("for", name(found["principal_id"])),
         ("spent", f"{dollars(budgets['settled_usd_micros'])} of {dollars(budgets['cap_usd_micros'])}"),
         ("summary", found["summary"]),
     ]  # fmt: skip
@@ -99,18 +105,20 @@ def inbox(
     if not waiting and not stuck:
         shell.line("Nothing waits.")
         return YES
+    name = called(shell, client)
     rows = [
         (
             one["action_id"],
             one["tool"],
             one["workflow"],
+            name(one["agent_id"]),
             one["state"],
             one.get("summary") or one["explain"],
             one["expires"],
         )
         for one in waiting + stuck
     ]
-    shell.table(("action", "tool", "workflow", "state", "what", "expires"), rows)
+    shell.table(("action", "tool", "workflow", "agent", "state", "what", "expires"), rows)
     for one in stuck:
         shell.line(f"{one['action_id']}: look into the target, then `signoff resolve {one['action_id']} --found ...`.")
     if is_list:

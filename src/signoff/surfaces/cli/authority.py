@@ -15,6 +15,7 @@ import typer
 
 from signoff.core.errors import Malformed
 from signoff.surfaces.cli.ids import id_of
+from signoff.surfaces.cli.names import called
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import YES, Shell
 
@@ -73,9 +74,11 @@ def enable_person(shell: Shell, person: PersonId) -> int:
 
 def agents(shell: Shell) -> int:
     """List agents and their owners."""
-    found = list(shell.client().items("/v1/agents"))
+    client = shell.client()
+    found = list(client.items("/v1/agents"))
     shell.answer(found)
-    rows = [(one["agent_id"], one["name"], one["owner_id"], one["is_active"]) for one in found]
+    name = called(shell, client)
+    rows = [(one["agent_id"], one["name"], name(one["owner_id"]), one["is_active"]) for one in found]
     shell.table(("agent", "name", "owner", "active"), rows)
     return YES
 
@@ -112,9 +115,10 @@ def keys(shell: Shell, holder: Annotated[str | None, typer.Option(help="Whose; b
     client = shell.client()
     found = list(client.items("/v1/keys", holder=_holder(client, holder) if holder else None))
     shell.answer(found)
+    name = called(shell, client)
     shell.table(
         ("key", "holder", "active", "issued"),
-        [(one["key_id"], one["holder"], one["is_active"], one["issued"]) for one in found],
+        [(one["key_id"], name(one["holder"]), one["is_active"], one["issued"]) for one in found],
     )
     return YES
 

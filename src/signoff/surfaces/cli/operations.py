@@ -3,7 +3,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 
 from signoff.core.errors import Forbidden, SignoffError
 from signoff.surfaces.cli.ids import run_id_of
+from signoff.surfaces.cli.names import called
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import YES, Id, Shell
 
@@ -144,11 +145,13 @@ def _announce(shell: Shell, facts: dict[str, Any]) -> None:
 
 def halt(
     shell: Shell,
-    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="tenant, workflow:NAME, agent:ID or tool:NAME.")],
+    scope: Annotated[
+        str, typer.Argument(metavar="SCOPE", help="tenant, workflow:NAME, agent:NAME (or its id), or tool:NAME.")
+    ],
     reason: Annotated[str, typer.Option(help="Why; everyone who is stopped wants to know.")],
     stop_undo: Annotated[bool, typer.Option("--stop-undo", help="Stop reversals asked by people too.")] = False,
 ) -> int:
-    """Stop everything of a scope that is not sent, at once."""
+    """Stop at once whatever of a scope was not sent yet, and deny what comes, until the halt is lifted."""
     body = {"scope": scope, "reason": reason, "stop_undo": stop_undo}
     found = shell.client().post("/v1/halts", body, is_keyed=True)
     shell.answer(found)
@@ -162,15 +165,17 @@ def halt(
 
 def halts(shell: Shell) -> int:
     """List uses of the kill switch, newest first."""
-    found = list(shell.client().items("/v1/halts"))
+    client = shell.client()
+    found = list(client.items("/v1/halts"))
     shell.answer(found)
+    name = called(shell, client)
     rows = [
         (
             one["halt_id"],
-            one["scope"],
+            _scope_named(one["scope"], name),
             "lifted" if one["is_lifted"] else "in force",
             one["reason"],
-            one["by"],
+            name(one["by"]),
             one["requested"],
             len(one["in_flight"]),
         )
@@ -180,8 +185,14 @@ def halts(shell: Shell) -> int:
     return YES
 
 
+def _scope_named(scope: str, name: Callable[[str | None], str | None]) -> str:
+    """Return a scope with the name beside the id, where it is an agent's."""
+    kind, _, target = scope.partition(":")
+    return f"{kind}:{name(target)}" if kind == "agent" else scope
+
+
 def lift(
-    shell: Shell, halt_id: Annotated[str, typer.Argument(metavar="ID", help="The halt's id, or enough of it.")]
+    shell: Shell, halt_id: Annotated[str, typer.Argument(metavar="HALT", help="The halt's id, or enough of it.")]
 ) -> int:
     """Lift a halt; what it stopped stays stopped."""
     from signoff.surfaces.cli.ids import id_of
