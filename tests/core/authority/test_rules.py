@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.check.rules import names_of, rules
+from signoff.core.authority.check.rules import rules
 from signoff.core.authority.decision import STRICTNESS, Decision, Duty, Outcome, Verdict, is_stricter
 from signoff.core.authority.envelope import DAY_US, Envelope, Mode
+from signoff.core.authority.names import names_of
 from signoff.core.authority.policy import decide
-from signoff.core.authority.rule import Names, compile_expression
+from signoff.core.authority.rule import compile_expression
 from signoff.core.authority.rules import Rule, Then
 from tests.core.authority.test_policy import ARGS, TOOLS, bearing
 
-ROOTS = Names(("args", "facts", "run", "principal", "action"))
+NAMES = names_of(("shelf",))
 TWO = Duty(("Boss", "Clerk"), 2, True, DAY_US, "")
 PAY = {"amount": 7}
 
@@ -28,7 +29,7 @@ def rule(when: str, then: Then = Then.ALLOW, rule_id: str = "r", **given: Any) -
         "tier": tier,
         "facts": frozenset({"shelf"}) if "facts." in when else frozenset(),
     } | given
-    return Rule(rule_id, given.pop("tool"), compile_expression(when, ROOTS), then, **given)
+    return Rule(rule_id, given.pop("tool"), compile_expression(when, NAMES), then, **given)
 
 
 def page(*made: Rule, mode: Mode = Mode.AUTONOMOUS, **given: Any) -> Envelope:
@@ -90,10 +91,10 @@ def test_every_match_counts(given: dict[str, Any], verdict: Verdict, reason: str
 @pytest.mark.parametrize(
     ("when", "is_true"),
     [
-        ("run.now == '1970-01-01T00:00:00.000Z' && timestamp(run.now) == timestamp(0)", True),
+        ("run.now == '1970-01-01T00:00:00.000010Z' && timestamp(run.now) > timestamp(run.started)", True),
         ("run.environment == 'production' && run.workflow == 'books' && run.id == 'run_1'", True),
         ("'Clerk' in principal.roles && principal.id == 'prs_owner'", True),
-        ("action.tool == 'book.pay' && action.effect == 'write' && action.risk == 'C'", True),
+        ("action.tool == 'book.pay' && action.agent == 'agt_1' && run.started_by == action.agent", True),
         ("action.rationale == null && action.citations == null", True),
         ("args.amount == 7.0", True),
         ("timestamp(run.now).getDayOfWeek('Europe/Berlin') == 0", False),
@@ -148,18 +149,8 @@ def test_nothing_is_lifted_for_a_reversal_that_an_agent_asks() -> None:
 
 def test_a_text_that_is_not_seen_whole_denies_where_a_rule_could_deny() -> None:
     """The engine ends a text at its first NUL, so that a rule could be talked past with one."""
-    decision = decided(rule("args.amount > 100", Then.DENY), claims={"rationale": "fine\0"})
+    decision = decided(rule("action.rationale == 'fraud'", Then.DENY), claims={"rationale": "fraud\0"})
     assert decision.denial and decision.denial.reason == "rule_unevaluable"
-
-
-def test_no_name_is_told_that_a_rule_has_no_use_for() -> None:
-    """An agent's key, the claim's fence, other people: none of it is in reach of a page."""
-    told = names_of(paying(), PAY)
-    assert {name: sorted(value) for name, value in told.items()} == {
-        "args": ["amount", "key"], "facts": [], "run": ["environment", "id", "now", "started_at", "workflow"],
-        "principal": ["id", "roles"],
-        "action": ["citations", "confidence", "effect", "rationale", "risk", "tool"],
-    }  # fmt: skip
 
 
 CONDITIONS = (

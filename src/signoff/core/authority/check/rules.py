@@ -7,12 +7,12 @@ less strict, and that an allow never turns a denial into anything else.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Check, Duty, Outcome, deny, passed
 from signoff.core.authority.envelope import Mode
+from signoff.core.authority.names import spoken
 from signoff.core.authority.rule import CannotEvaluate
 from signoff.core.authority.rules import Rule, Then
 
@@ -22,7 +22,8 @@ def rules(b: Bearing, args: Mapping[str, Any]) -> Check:
     about = [rule for rule in b.envelope.rules if rule.tool == b.tool]
     if not about:
         return passed("rules")
-    names = names_of(b, args)
+    seen = b.live.with_absent(args) if b.live is not None else args
+    names = spoken(seen, b.facts, b.run, b.principal, b.tool, b.claims, b.now)
     denied: list[str] = []
     asked: list[Rule] = []
     allowed: list[Rule] = []
@@ -52,35 +53,6 @@ def rules(b: Bearing, args: Mapping[str, Any]) -> Check:
     if unevaluable:
         return deny("rules", "rule_unevaluable", " ".join(unevaluable))
     return _said(b, asked, allowed)
-
-
-def names_of(b: Bearing, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names that a page's conditions may use.
-
-    Time is told as `run.now` alone, which is RFC 3339 text of fixed width in UTC, so that it can be compared as it is
-    and read by `timestamp(run.now)`. What an agent says of its own call stands under `action`; what it did not say is
-    null.
-    """
-    assert b.contract is not None
-    run, principal = b.run, b.principal
-    return {
-        "args": b.live.with_absent(args) if b.live is not None else dict(args),
-        "facts": dict(b.facts),
-        "run": {
-            "id": run.run_id,
-            "workflow": run.workflow,
-            "environment": run.environment,
-            "started_at": _instant(run.started_at),
-            "now": _instant(b.now),
-        },
-        "principal": {"id": run.principal_id, "roles": list(principal.roles) if principal else []},
-        "action": {
-            "tool": b.tool,
-            "effect": str(b.contract.effect),
-            "risk": str(b.contract.risk),
-            **{claim: b.claims.get(claim) for claim in ("confidence", "rationale", "citations")},
-        },
-    }
 
 
 def _said(b: Bearing, asked: list[Rule], allowed: list[Rule]) -> Check:
@@ -124,8 +96,3 @@ def _duty(b: Bearing, rule: Rule) -> Duty:
 
 def _named(ids: list[str]) -> str:
     return f"rule {ids[0]}" if len(ids) == 1 else f"rules {', '.join(ids)}"
-
-
-def _instant(us: int) -> str:
-    # Integers all the way: a float of microseconds since 1970 has no room for the last of them.
-    return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.{us // 1000 % 1000:03d}Z"
