@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from signoff.core.authority.quota import Quotas
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
 from tests.surfaces.office import ENTRY, LOOK_UP, WORKFLOW, Office
@@ -271,3 +272,23 @@ def test_a_receipt_is_the_same_bytes_each_time_and_false_after_any_change(office
     assert own.status_code == 200
     assert "openings" not in own.json()  # an agent gets the proof, people what was approved too
     assert office.call("GET", f"/v1/receipts/{done['receipt_id']}", who="rival").status_code == 404
+
+
+def test_an_agent_is_told_when_it_has_too_much_standing(office: Office) -> None:
+    """A run beyond the bound is a 409 that says how many; a call beyond it is denied, for as long as it lasts."""
+    run_id, quotas = office.begin(), office.world.quotas if office.world else None
+    assert office.world is not None and quotas is not None
+    try:
+        office.world.quotas = Quotas(open_runs_max=1, waiting_per_run_max=1)
+        refused = office.call("POST", "/v1/runs", {"workflow": WORKFLOW, "task": "One more."}, who="clerk")
+        assert (refused.status_code, refused.json()["code"]) == (409, "run.too_many_open")
+        assert refused.json()["open_runs_max"] == 1 and "Retry-After" not in refused.headers
+        office.waiting(run_id)
+        body = {"tool": "erp.update_vendor_note", "args": {"vendor_id": "V-1001", "note": "One too many."}}
+        denied = office.ok("POST", f"/v1/runs/{run_id}/actions?wait=20", body, who="clerk")
+        assert (denied["state"], denied["reason"]) == ("denied", "too_many_waiting")
+        assert denied["decision"]["checks"][-1] == {"check": "waiting", "outcome": "deny", "reason": "too_many_waiting"}
+    finally:
+        office.world.quotas = quotas
+    again = office.ok("POST", f"/v1/runs/{run_id}/actions?wait=1", {**body, "again": True}, who="clerk")
+    assert again["state"] == "pending_approval"

@@ -32,7 +32,7 @@ PREFIXES = {
 }  # fmt: skip
 NAMES = {"workflow", "system"}  # chosen by people; whoever has no such name has no such thing
 # Parameters that name nothing anybody has.
-NO_IDS = {"limit", "wait", "state", "role", "in_force", "index", "size", "first", "second", "from", "name"}
+NO_IDS = {"limit", "wait", "state", "role", "in_force", "index", "size", "first", "second", "from", "epoch", "name"}
 
 
 @dataclass
