@@ -4,11 +4,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from signoff.core.authority.bound_reading import read_done, read_downgrade, read_holds, read_spend
 from signoff.core.authority.envelope_check import PAGE_LINES_MAX, check_approvals, check_tools, check_wording
 from signoff.core.authority.inert import INERT, InertControl, inert_controls
 from signoff.core.authority.page import Finding, Node, Page, read_page
 from signoff.core.authority.reading import Reader
 from signoff.core.authority.rule_reading import Approvers, fact_names, read_facts, read_limits, read_rules
+from signoff.core.authority.source_reading import read_provenance
 from signoff.core.authority.terms import DAY_US, Budgets, Envelope, Loops, Mode
 from signoff.core.authority.tool import ToolContract
 from signoff.core.money import MICROS
@@ -44,6 +46,11 @@ NAMED = (
     "loops",
     "facts",
     "limits",
+    "provenance",
+    "holds",
+    "spend",
+    "downgrade",
+    "done",
 )
 # Who makes a control work removes its key here, in the same commit; till then its page is read and refused.
 NOT_ENFORCED: Mapping[str, str] = {
@@ -54,7 +61,6 @@ NOT_ENFORCED: Mapping[str, str] = {
     "provenance": "does not trace where arguments come from",
     "holds": "has no review windows",
     "spend": "keeps no budgets beyond the task",
-    "downgrade": "does not downgrade as a budget runs out",
     "done": "does not check when a task is done",
     "rollout": "has no rollouts",
     "incidents": "has no incident rules",
@@ -130,6 +136,8 @@ def _read(reader: Reader, page: Page, kept: Collection[str]) -> Envelope:
     facts = read_facts(reader, top.get("facts"))
     rules = read_rules(reader, permissions.get("rules"), fact_names(top.get("facts")), approvers)
     limits = read_limits(reader, top.get("limits"), approvers)
+    provenance = read_provenance(reader, top.get("provenance"))
+    holds = read_holds(reader, top.get("holds"))
     logging = reader.fields(top.get("logging"), "logging", ("redact_pii", "store_transcripts_days"))
     safety = reader.fields(
         top.get("safety"), "safety", ("block_on_prompt_injection_score_gte", "require_citations_for")
@@ -184,6 +192,11 @@ def _read(reader: Reader, page: Page, kept: Collection[str]) -> Envelope:
         facts=facts,
         rules=tuple(rules.values()),
         limits=tuple(limits.values()),
+        provenance=provenance,
+        holds={hold.tool: hold for hold in holds.values()},
+        spend=read_spend(reader, top.get("spend")),
+        downgrade=read_downgrade(reader, top.get("downgrade")),
+        done=read_done(reader, top.get("done")),
         lines=dict(reader.lines),
     )
 
