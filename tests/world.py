@@ -16,6 +16,7 @@ from typing import Any
 
 from signoff.adapters.ed25519 import Ed25519Signer
 from signoff.adapters.keyfiles import KeyFiles
+from signoff.adapters.marks import HmacMarks
 from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.storage import SqliteStorage
@@ -349,7 +350,12 @@ class World:
 
         return app.World(
             storage=SqliteStorage(
-                self.folder / "signoff.db", self.clock, is_durable=False, runs_twice=self.runs_twice, failpoint=passed
+                self.folder / "signoff.db",
+                self.clock,
+                HmacMarks(keys),
+                is_durable=False,
+                runs_twice=self.runs_twice,
+                failpoint=passed,
             ),
             clock=self.clock,
             chance=self.chance,

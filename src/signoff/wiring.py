@@ -15,6 +15,7 @@ from signoff.adapters.clock import SystemChance, SystemClock
 from signoff.adapters.connectors.mcp_tool import McpConnector, http, stdio
 from signoff.adapters.ed25519 import Ed25519Signer
 from signoff.adapters.keyfiles import KeyFiles
+from signoff.adapters.marks import HmacMarks
 from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.storage import SqliteStorage, kill_at
 from signoff.adapters.tokens import JwtTokens
@@ -89,7 +90,7 @@ async def node(settings: Settings) -> AsyncIterator[World]:
         keys = KeyFiles.create_or_open(settings.keys, settings.installation)
         clock, chance = SystemClock(), SystemChance()
         failpoint = kill_at(settings.failpoint) if settings.failpoint else None
-        storage = SqliteStorage(settings.database, clock, failpoint=failpoint)
+        storage = SqliteStorage(settings.database, clock, HmacMarks(keys), failpoint=failpoint)
         clock.advance_floor(await storage.view(TENANT, lambda tx: tx.ledger.last_at()))
         world = _world(settings, keys, storage, clock, chance)
         ticking: asyncio.Task[None] | None = None
@@ -129,7 +130,7 @@ async def owned(settings: Settings) -> AsyncIterator[World]:
     try:
         keys = KeyFiles.open(settings.keys, settings.installation)
         clock = SystemClock()
-        storage = SqliteStorage(settings.database, clock)
+        storage = SqliteStorage(settings.database, clock, HmacMarks(keys))
         world = _world(settings, keys, storage, clock, SystemChance())
         try:
             clock.advance_floor(await storage.view(TENANT, lambda tx: tx.ledger.last_at()))
@@ -150,7 +151,7 @@ async def reading(settings: Settings) -> AsyncIterator[World]:
     """
     keys = KeyFiles.open(settings.keys, settings.installation)
     clock = SystemClock()
-    storage = SqliteStorage(settings.database, clock)
+    storage = SqliteStorage(settings.database, clock, HmacMarks(keys))
     world = _world(settings, keys, storage, clock, SystemChance())
     world.is_read_only = True
     try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signoff.adapters.keyfiles import KeyFiles
+from signoff.adapters.marks import HmacMarks
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.storage import SqlTransaction
@@ -69,7 +70,7 @@ class Ledger:
         """Audit what `connection` sees, its own uncommitted changes included."""
         now = self.now if now is None else now
         clock, chance = SetClock(now), SeededChance(1)
-        tx: Transaction = SqlTransaction(connection, Known(), TENANT, now)  # type: ignore[assignment]
+        tx: Transaction = SqlTransaction(connection, Known(), TENANT, now, HmacMarks(self.keys))  # type: ignore[assignment]
         keyring = Keyring(AesGcmVault(self.keys), chance, clock) if has_payload_keys else None
         return audit_rows(tx, ORIGIN, parse_keys(self.keys.verifier_keys()), keyring, against=against)
 

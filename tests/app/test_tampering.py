@@ -6,7 +6,10 @@ end name what a database alone cannot show, and `docs/reference/ledger.md` says 
 """
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -17,7 +20,11 @@ from signoff.adapters.mirror import CheckpointMirror
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.tables import metadata
 from signoff.app.audit import AuditReport, Finding
+from signoff.app.integrate import integrate
+from signoff.core.errors import Corrupt, Unavailable
+from signoff.ledger.entry import encode, leaf_hash
 from tests.app.ledgers import ORIGIN, Ledger, write_ledger
+from tests.world import TENANT, new_world
 
 UNPROVEN = {
     ("leases", "tenant"): "A renewal that is taken away: its write becomes a doubt early, and is looked up.",
@@ -284,3 +291,66 @@ def test_a_removed_checkpoint_is_found_by_the_one_that_was_kept(ledger: Ledger, 
 def count(connection: Connection, table: str) -> int:
     found: int = connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
     return found
+
+
+# --- an entry that looks like the node's own -------------------------------------------------------------------------
+
+
+def test_a_forged_entry_that_fits_in_every_other_way_is_found_and_named(ledger: Ledger, attacker: Connection) -> None:
+    """It has its row, its number and the hash of the one before: only the mark takes a key that is in no database."""
+    stream, seq, at, row = newest(attacker)
+    forged = entry_after(stream, seq, row, at)
+    attacker.execute(
+        "INSERT INTO entries (tenant, stream, seq, at, entry) VALUES ('default', ?, ?, ?, ?)",
+        [stream, seq + 1, at, forged],
+    )
+    attacker.execute(
+        "UPDATE agents SET epoch = epoch + 1, seq = ?, head = ? WHERE agent_id = ?",
+        [seq + 1, leaf_hash(forged).hex(), stream],
+    )
+    report = ledger.audit(attacker)
+    assert ("entries", "mark", stream, seq + 1) in [
+        (one.table, one.column, one.stream, one.seq) for one in report.findings
+    ]
+
+
+def newest(attacker: Connection) -> tuple[str, int, int, bytes]:
+    """Return stream, number, time and bytes of the last entry of an agent."""
+    found: tuple[str, int, int, bytes] = attacker.execute(
+        "SELECT stream, seq, at, entry FROM entries WHERE stream LIKE 'agt_%' ORDER BY at DESC, seq DESC LIMIT 1"
+    ).fetchone()
+    return found
+
+
+def entry_after(stream: str, seq: int, before: bytes, at: int) -> bytes:
+    """Return the bytes of an entry that raises an agent's epoch, which the one before allows."""
+    told = json.loads(before)
+    epoch = told["set"].get("epoch", 1) + 1
+    return encode(
+        {"v": 1, "type": "agent.revoked", "tenant": "default", "stream": stream, "seq": seq + 1,
+         "prev": leaf_hash(before).hex(), "at": at, "set": {"epoch": epoch}}
+    )  # fmt: skip
+
+
+async def test_a_node_signs_no_entry_that_somebody_put_beside_its_log_and_stops_writing(tmp_path: Path) -> None:
+    async with new_world(tmp_path) as world:
+        await world.propose()
+        await integrate(world.node, TENANT)
+        other = sqlite3.connect(tmp_path / "signoff.db")
+        stream, seq, at, entry = newest(other)  # type: ignore[arg-type]
+        forged = entry_after(stream, seq, entry, at)
+        values = [stream, seq + 1, at, forged, bytes(16)]
+        other.execute(
+            "INSERT INTO entries (tenant, stream, seq, at, entry, mark) VALUES ('default', ?, ?, ?, ?, ?)", values
+        )
+        other.commit()
+        other.close()
+        before = await world.node.storage.view(TENANT, lambda tx: tx.ledger.head(ORIGIN))
+        with pytest.raises(Corrupt) as refused:
+            await integrate(world.node, TENANT)
+        assert refused.value.code == "ledger.forged_entry"
+        assert stream in refused.value.what
+        assert await world.node.storage.view(TENANT, lambda tx: tx.ledger.head(ORIGIN)) == before
+        with pytest.raises(Unavailable) as closed:
+            await world.propose(args={"shelf": "b", "amount": 1})
+        assert closed.value.code == "node.forged_entry"

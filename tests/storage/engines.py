@@ -4,9 +4,11 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from signoff.adapters.marks import HmacMarks
 from signoff.adapters.sql.storage import SqliteStorage
 from signoff.ports.storage import Storage
 from tests.world import SetClock
@@ -16,6 +18,7 @@ class Opened(Protocol):
     """One database of an engine."""
 
     clock: SetClock
+    path: Path
 
     def storage(self, *, runs_twice: bool = True, failpoint: Callable[[str], None] | None = None) -> Storage:
         """Open it; the first one opened creates it."""
@@ -27,6 +30,22 @@ class Opened(Protocol):
         """Close whatever was opened."""
 
 
+@dataclass(frozen=True)
+class OneKey:
+    """A ring of log keys with one key, which everyone knows."""
+
+    secret: bytes = bytes(32)
+
+    def active(self, _: str) -> "OneKey":
+        return self
+
+    def keys(self, _: str) -> "list[OneKey]":
+        return [self]
+
+
+MARKS = HmacMarks(OneKey())
+
+
 class OpenedSqlite:
     """SQLite: a file, whose pages can be limited."""
 
@@ -35,7 +54,9 @@ class OpenedSqlite:
         self._storages: list[SqliteStorage] = []
 
     def storage(self, *, runs_twice: bool = True, failpoint: Callable[[str], None] | None = None) -> SqliteStorage:
-        opened = SqliteStorage(self.path, self.clock, is_durable=False, runs_twice=runs_twice, failpoint=failpoint)
+        opened = SqliteStorage(
+            self.path, self.clock, MARKS, is_durable=False, runs_twice=runs_twice, failpoint=failpoint
+        )
         self._storages.append(opened)
         return opened
 

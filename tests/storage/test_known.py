@@ -19,6 +19,7 @@ from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.principal import Agent
 from signoff.core.run import Tally
 from signoff.ports.storage import Transaction
+from tests.storage.engines import MARKS
 
 T = "default"
 
@@ -29,7 +30,7 @@ def an_action(number: int = 1, state: State = State.PROPOSED) -> Action:
 
 @pytest.fixture
 async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
-    opened = SqliteStorage(tmp_path / "signoff.db", SystemClock(), is_durable=False)
+    opened = SqliteStorage(tmp_path / "signoff.db", SystemClock(), MARKS, is_durable=False)
     yield opened
     await opened.close()
 

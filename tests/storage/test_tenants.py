@@ -2,6 +2,7 @@
 """Two tenants with the same ids see nothing of one another, through any door of a transaction."""
 
 import inspect
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, is_dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from signoff.adapters.sql.tables import metadata
 from signoff.core.action.lifecycle import State
+from signoff.core.errors import Corrupt
 from signoff.ports import storage as port
 from signoff.ports.storage import LogHead, Receipt, SealedPayload, Transaction
 from signoff.ports.vault import WrappedKey
@@ -32,8 +34,8 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "before": [None], "limit": [50], "now": [10], "person_id": ["prs_1"], "agent_id": ["agt_1"], "name": ["name"],
     "key_id": ["key_1"], "halt_id": ["hlt_1"], "holder": ["prs_1"], "digest": ["digest"], "kind": ["envelope"],
     "version": ["1"], "stream": ["stream"], "index": [0], "seq": [2], "size": [1], "receipt_id": ["rcp_1"],
-    "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0], "at": [0],
-    "by": ["agt_1"], "origin": ["origin"],
+    "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0],
+    "at": [0],    "by": ["agt_1"], "origin": ["origin"],
 }  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def listed(found: Any) -> Any:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in methods() if name not in WRITES | OF_NO_TENANT])
+@pytest.mark.parametrize("name", [name for name in methods() if name not in WRITES | OF_NO_TENANT | {"ledger.unmarked"}])
 async def test_no_query_leaves_its_tenant(opened: Opened, name: str) -> None:
     storage = opened.storage(runs_twice=False)
     for tenant in ("a", "b"):
@@ -106,6 +108,20 @@ async def test_no_query_leaves_its_tenant(opened: Opened, name: str) -> None:
                 tenants = {row.tenant for row in (one if isinstance(one, list) else [one]) if hasattr(row, "tenant")}
                 assert tenants <= {tenant}
     assert answered, f"{name} answers nothing even where there is something: the test asks for nothing"
+
+
+async def test_an_entry_without_its_mark_is_told_to_its_tenant_alone(opened: Opened) -> None:
+    storage = opened.storage(runs_twice=False)
+    for tenant in ("a", "b"):
+        await storage.transact(tenant, fill)
+    other = sqlite3.connect(opened.path)
+    other.execute("UPDATE entries SET mark = x'00' WHERE tenant = 'a'")
+    other.commit()
+    other.close()
+    told = [await storage.view(tenant, lambda tx: list(tx.ledger.unmarked())) for tenant in ("a", "b")]
+    assert told == [[("stream", 3), ("stream", 1), ("stream", 2)], []]
+    with pytest.raises(Corrupt):
+        await storage.view("a", lambda tx: tx.ledger.pending(9))
 
 
 def is_nothing(found: Any) -> bool:

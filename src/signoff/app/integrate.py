@@ -6,17 +6,20 @@ checkpoint is ever shown or mirrored, so that two integrators could not tell two
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
 from signoff.app.world import World
+from signoff.core.errors import Corrupt, Unavailable
 from signoff.ledger import checkpoint
 from signoff.ledger.entry import leaf_hash
 from signoff.ledger.epochs import Epoch
 from signoff.ledger.merkle import Frontier
 from signoff.ports.storage import LogHead, Transaction
 
+log = logging.getLogger("signoff.integrate")
 # Slices are small, since a slice is work on the event loop: 256 entries take some milliseconds.
 # A call takes many, so that it keeps up with the writers; it ends all the same, for other timers wait behind it.
 ENTRIES_AT_ONCE, SLICES_MAX = 256, 32
@@ -39,7 +42,11 @@ async def integrate(world: World, tenant: str) -> int:
 
     last: LogHead | None = None
     for _ in range(SLICES_MAX):
-        head, has_more = await world.storage.transact(tenant, body, guards=("ledger",))
+        try:
+            head, has_more = await world.storage.transact(tenant, body, guards=("ledger",))
+        except Corrupt as error:
+            _stop_writing(world, error)
+            raise
         last = head or last
         if not has_more:
             break
@@ -47,6 +54,21 @@ async def integrate(world: World, tenant: str) -> int:
         return 0
     await mirror(world, last)
     return last.size
+
+
+def _stop_writing(world: World, error: Corrupt) -> None:
+    """Serve reading only: whoever can put an entry beside the log can put anything there, and nothing is sent on it."""
+    world.is_read_only = True
+    log.critical("%s %s", error.what, error.why)
+    world.storage.freeze(
+        Unavailable(
+            what="This node serves reading only: somebody wrote into its ledger past it.",
+            why=error.what,
+            fix=error.fix,
+            code="node.forged_entry",
+            retry_after_s=3600,
+        )
+    )
 
 
 def extend(

@@ -155,7 +155,14 @@ class Ledger(Protocol):
     def entry_at(self, index: int) -> bytes | None: ...
     def locate(self, stream: str, seq: int) -> int | None: ...
     def pending(self, limit: int) -> list[tuple[str, int, bytes]]:
-        """Return stream, seq and bytes of entries not yet integrated, so that each stream's order is kept."""
+        """Return stream, seq and bytes of entries not yet integrated, so that each stream's order is kept.
+
+        Raises:
+            Corrupt: code `ledger.forged_entry`: one has not the mark that the installation puts on its entries.
+        """
+
+    def unmarked(self) -> Iterator[tuple[str, int]]:
+        """Yield stream and seq of pending entries without a true mark, and of integrated ones that still have any."""
 
     def integrate(self, placed: Sequence[tuple[str, int, int]]) -> None:
         """Give (stream, seq) its index."""

@@ -7,7 +7,9 @@ from sqlalchemy import func, insert, select, update
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
-from signoff.core.errors import Conflict
+from signoff.adapters.sql.stored import told
+from signoff.core.errors import Conflict, Corrupt
+from signoff.ports.marks import Marks
 from signoff.ports.storage import LogHead, SealedPayload
 from signoff.ports.vault import WrappedKey
 
@@ -20,13 +22,14 @@ _APPEND = Statement(
         seq=param("seq"),
         at=param("at"),
         entry=param("entry"),
+        mark=param("mark"),
     )
 )
 _OF = Statement(select(_e.idx, _e.entry).where(_mine, _e.stream == param("stream")).order_by(_e.seq))
 _AT = Statement(select(_e.entry).where(_mine, _e.idx == param("index")))
 _LOCATE = Statement(select(_e.idx).where(_mine, _e.stream == param("stream"), _e.seq == param("seq")))
 _PENDING = Statement(
-    select(_e.stream, _e.seq, _e.entry)
+    select(_e.stream, _e.seq, _e.entry, _e.mark)
     .where(_mine, _e.idx.is_(None))
     .order_by(_e.at, _e.stream, _e.seq)
     .limit(param("most"))
@@ -34,7 +37,7 @@ _PENDING = Statement(
 _PLACE = Statement(
     update(t.entries)
     .where(_mine, _e.stream == param("of"), _e.seq == param("nth"), _e.idx.is_(None))
-    .values(idx=param("new_index"))
+    .values(idx=param("new_index"), mark=None)
 )
 _ENTRY = select(_e.idx, _e.stream, _e.seq, _e.at, _e.entry)
 _SCAN = Statement(_ENTRY.where(_mine, _e.idx.isnot(None)).order_by(_e.idx))
@@ -56,17 +59,19 @@ _ALL_HEADS = Statement(_HEADS.order_by(_c.size))
 _PUBLISH = Statement(insert(t.checkpoints).values({column.name: param(column.name) for column in t.checkpoints.c}))
 
 
+_MARKED = Statement(select(_e.stream, _e.seq).where(_mine, _e.idx.isnot(None), _e.mark.isnot(None)))
+
+
 class SqlLedger:
     """The log of one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
+    def __init__(self, connection: Connection, tenant: str, marks: Marks) -> None:
+        self._connection, self._tenant, self._marks = connection, tenant, marks
 
     def append(self, stream: str, seq: int, at: int, entry: bytes) -> None:
-        self._connection.execute(
-            _APPEND.text,
-            _APPEND.arguments({"tenant": self._tenant, "stream": stream, "seq": seq, "at": at, "entry": entry}),
-        )
+        mark = self._marks.mark(self._tenant, entry)
+        given = {"tenant": self._tenant, "stream": stream, "seq": seq, "at": at, "entry": entry, "mark": mark}
+        self._connection.execute(_APPEND.text, _APPEND.arguments(given))
 
     def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
         return self._connection.run(_OF, {"tenant": self._tenant, "stream": stream}).fetchall()
@@ -80,7 +85,18 @@ class SqlLedger:
         return None if row is None else row[0]
 
     def pending(self, limit: int) -> list[tuple[str, int, bytes]]:
-        return self._connection.run(_PENDING, {"tenant": self._tenant, "most": limit}).fetchall()
+        rows = self._connection.run(_PENDING, {"tenant": self._tenant, "most": limit}).fetchall()
+        for stream, seq, entry, mark in rows:
+            if not self._marks.is_marked(self._tenant, entry, mark):
+                raise _forged(stream, seq)
+        return [row[:3] for row in rows]
+
+    def unmarked(self) -> Iterator[tuple[str, int]]:
+        with told("entries"):
+            for stream, seq, entry, mark in self._connection.run(_PENDING, {"tenant": self._tenant, "most": -1}):
+                if not self._marks.is_marked(self._tenant, entry, mark):
+                    yield stream, seq
+            yield from self._connection.run(_MARKED, {"tenant": self._tenant})
 
     def integrate(self, placed: Sequence[tuple[str, int, int]]) -> None:
         rows = ({"tenant": self._tenant, "of": stream, "nth": seq, "new_index": at} for stream, seq, at in placed)
@@ -123,6 +139,17 @@ class SqlLedger:
     def scan(self) -> Iterator[tuple[int | None, str, int, int, bytes]]:
         for part in (_SCAN, _SCAN_PENDING):
             yield from self._connection.run(part, {"tenant": self._tenant})
+
+
+def _forged(stream: str, seq: int) -> Corrupt:
+    return Corrupt(
+        what=f"Entry {seq} of {stream[:64]} was not written by this installation.",
+        why="It waits for its place in the log, and has not the mark that only a node with the log key can make.",
+        fix="Keep the files as they are; find out who can write the database; then restore a database that verifies.",
+        code="ledger.forged_entry",
+        stream=stream,
+        seq=seq,
+    )
 
 
 class _Nodes(Mapping[tuple[int, int], bytes]):

@@ -28,6 +28,7 @@ from signoff.adapters.sql.tally import Line, RunTally
 from signoff.core.action.lifecycle import Action
 from signoff.core.errors import Conflict, Unavailable
 from signoff.ports.clock import Clock
+from signoff.ports.marks import Marks
 from signoff.ports.storage import Storage, Transaction
 
 T = TypeVar("T")
@@ -42,14 +43,14 @@ CHECKPOINT_EVERY = 64  # batches; the write-ahead log then is some megabytes at 
 class SqlTransaction:
     """One tenant's rows within one engine transaction."""
 
-    def __init__(self, connection: Connection, known: Known, tenant: str, now: int) -> None:
+    def __init__(self, connection: Connection, known: Known, tenant: str, now: int, marks: Marks) -> None:
         self.tenant, self.now = tenant, now
         self._connection, self._known = connection, known
         self.edges: list[str] = []
         self.actions = SqlActions(connection, known, tenant, now)
         self.runs = SqlRuns(connection, known, tenant)
         self.authority = SqlAuthority(connection, known, tenant)
-        self.ledger = SqlLedger(connection, tenant)
+        self.ledger = SqlLedger(connection, tenant, marks)
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
         self.leases = SqlLeases(connection, tenant)
@@ -121,6 +122,7 @@ class SqliteStorage(Storage):
         self,
         path: Path,
         clock: Clock,
+        marks: Marks,
         *,
         is_durable: bool = True,
         runs_twice: bool = False,
@@ -134,7 +136,8 @@ class SqliteStorage(Storage):
             failpoint: called with `<edge>:before` and `<edge>:after` around each commit that crosses an edge.
         """
         create_or_check(path)
-        self._clock, self._runs_twice, self._failpoint = clock, runs_twice, failpoint
+        self._clock, self._marks = clock, marks
+        self._runs_twice, self._failpoint = runs_twice, failpoint
         self._writer = Connection(str(path), is_durable=is_durable)
         self._known = Known()
         self._path = path
@@ -194,7 +197,9 @@ class SqliteStorage(Storage):
                 self._read_connections.append(connection)
             connection.begin(to_write=False)
             try:
-                return body(cast("Transaction", SqlTransaction(connection, Known(), tenant, self._clock.now())))
+                return body(
+                    cast("Transaction", SqlTransaction(connection, Known(), tenant, self._clock.now(), self._marks))
+                )
             finally:
                 connection.rollback()
         except EngineError as error:
@@ -292,7 +297,7 @@ class SqliteStorage(Storage):
             _HalfDone: it failed and had written, so that the batch has to run again, with savepoints.
         """
         changes = self._writer.changes()
-        transaction = SqlTransaction(self._writer, self._known, job.tenant, now)
+        transaction = SqlTransaction(self._writer, self._known, job.tenant, now, self._marks)
         job.result = job.error = None
         try:
             job.result = job.body(cast("Transaction", transaction))
@@ -308,7 +313,7 @@ class SqliteStorage(Storage):
         connection = self._writer
         for is_rehearsal in (True, False) if self._runs_twice else (False,):
             connection.execute("SAVEPOINT body")
-            transaction = SqlTransaction(connection, self._known, job.tenant, now)
+            transaction = SqlTransaction(connection, self._known, job.tenant, now, self._marks)
             job.result = job.error = None
             try:
                 job.result = job.body(cast("Transaction", transaction))

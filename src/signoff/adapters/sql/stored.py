@@ -57,47 +57,47 @@ class SqlStored:
         return _columns(table)
 
     def count(self, table: str) -> int:
-        with _told(table):
+        with told(table):
             found: int = self._connection.run(_count(table), {"tenant": self._tenant}).fetchone()[0]
             return found
 
     def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
-        with _told(table):
+        with told(table):
             yield from self._connection.run(_all(table), {"tenant": self._tenant})
 
     def find(self, table: str, key: str) -> tuple[Any, ...] | None:
-        with _told(table):
+        with told(table):
             row = self._connection.run(_one(table), {"tenant": self._tenant, "key": key}).fetchone()
             return cast("tuple[Any, ...] | None", row)
 
     def entries(self) -> Iterator[tuple[str, int, int, int | None, bytes, bytes | None]]:
-        with _told("entries"):
+        with told("entries"):
             yield from self._connection.run(_ENTRIES, {"tenant": self._tenant})
 
     def entries_of(self, stream: str) -> list[tuple[int | None, bytes]]:
-        with _told("entries"):
+        with told("entries"):
             return self._connection.run(_STREAM, {"tenant": self._tenant, "of": stream}).fetchall()
 
     def nodes(self, level: int) -> Iterator[tuple[bytes]]:
-        with _told("nodes"):
+        with told("nodes"):
             yield from self._connection.run(_NODES, {"tenant": self._tenant, "at_level": level})
 
     def node_levels(self) -> list[tuple[int, int, int, int]]:
-        with _told("nodes"):
+        with told("nodes"):
             return self._connection.run(_LEVELS, {"tenant": self._tenant}).fetchall()
 
     def leaf_without_entry(self) -> int | None:
-        with _told("nodes"):
+        with told("nodes"):
             found: int | None = self._connection.run(_ORPHAN, {"tenant": self._tenant}).fetchone()[0]
             return found
 
     def spent(self, run_id: str) -> int:
-        with _told("actions"):
+        with told("actions"):
             found: int = self._connection.run(_SPENT, {"tenant": self._tenant, "run": run_id}).fetchone()[0]
             return found
 
     def faults(self) -> list[tuple[str, str]]:
-        with _told("database"):
+        with told("database"):
             return [*self._altered_schema(), *self._broken_pages()]
 
     def _altered_schema(self) -> Iterator[tuple[str, str]]:
@@ -149,7 +149,7 @@ def _of_tenant(table: str, clause: Any) -> Any:
 
 
 @contextmanager
-def _told(table: str) -> Iterator[None]:
+def told(table: str) -> Iterator[None]:
     try:
         yield
     except EngineError as error:

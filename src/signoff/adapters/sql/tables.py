@@ -75,6 +75,7 @@ entries = Table(
     Column("at", INTEGER, nullable=False),
     Column("idx", INTEGER),
     Column("entry", LargeBinary, nullable=False),
+    Column("mark", LargeBinary),
 )
 nodes = Table(
     "nodes",

@@ -28,7 +28,7 @@ from signoff.ledger.checkpoint import VerifierKey, parse_keys
 from signoff.ledger.epochs import STREAM, Epochs, family, read_epochs
 from signoff.ports.storage import Transaction
 
-PAYLOADS_UNCHECKED = "Payloads were not opened: the payload keys were not given."
+PAYLOADS_UNCHECKED = "Payloads were not opened, nor marks of pending entries compared: the keys were not given."
 
 
 async def audit(
@@ -96,6 +96,8 @@ def audit_rows(
     ends |= {Action: [actions.end, payloads.end], Run: [actions.end_run, payloads.end]}
     fold = Fold(tx, found, steps, ends)
     streams = check_streams(tx, found, fold, kept.promised, tell)
+    if keyring is not None:
+        _check_marks(tx, found)
     fold.finish()
     actions.finish()
     payloads.finish(streams.entries == 0)
@@ -141,6 +143,16 @@ def _epochs(tx: Transaction, origin: str, found: Findings) -> Epochs:
     except Corrupt as error:
         found.add("entries", error.what, error.why, error.fix, stream=STREAM)
         return read_epochs(family(origin), ())
+
+
+def _check_marks(tx: Transaction, found: Findings) -> None:
+    try:
+        for stream, seq in tx.ledger.unmarked():
+            what = f"Entry {seq} of {stream[:64]} has not the mark of this installation."
+            why = "One that waits for its place has a mark that takes the log key; one that has its place has none."
+            found.add("entries", what, why, stream=stream, seq=seq, column="mark")
+    except Corrupt as error:
+        found.add("entries", error.what, error.why, error.fix)
 
 
 def _check_database(tx: Transaction, found: Findings) -> None:
