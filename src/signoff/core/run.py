@@ -41,6 +41,11 @@ class Run:
     request_tag: str | None = None
     ended_at: int | None = None
     summary: str | None = None
+    turned_by: str | None = None  # who paused or resumed it last, when, and why (commitment)
+    turned_at: int | None = None
+    turned: str | None = None
+    used_us: int | None = None  # the time it had used when it was paused last
+    paused_us: int = 0  # how long it stood still for that, waits for people apart
 
 
 @dataclass(frozen=True, slots=True)

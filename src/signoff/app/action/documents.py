@@ -27,7 +27,7 @@ from signoff.core.action.lifecycle import CONCLUDED, Action
 from signoff.core.action.preview import from_value
 from signoff.core.errors import NotFound
 from signoff.core.principal import Caller
-from signoff.core.run import Run
+from signoff.core.run import Run, RunState
 from signoff.ledger.bundle import Opening, Proof, bundle
 from signoff.ledger.canonical import canonical
 from signoff.ledger.dsse import envelope
@@ -167,7 +167,7 @@ def _document(
             "claimed": when(action.claimed_at),
             "ended": when(action.ended_at),
         },
-        "explain": explain(action),
+        "explain": explain(action, run),
     }
 
 
@@ -186,7 +186,7 @@ def brief(action: Action, run: Run) -> Document:
         "digest": action.digest,
         "proposed": when(action.proposed_at),
         "expires": when(action.expires_at),
-        "explain": explain(action),
+        "explain": explain(action, run),
     }
 
 
@@ -206,6 +206,7 @@ def run_document(world: World, tx: Transaction, run: Run) -> Document:
         "agent_id": run.agent_id,
         "principal_id": run.principal_id,
         "state": str(run.state),
+        "turned": turned(run) | {"reason": _turned_why(world, tx, run)} if run.turned_at is not None else None,
         "task": task.get("task"),
         "labels": task.get("labels", {}),
         "summary": world.keyring.open(tx, run.run_id, "summary") if run.summary else None,
@@ -218,6 +219,19 @@ def run_document(world: World, tx: Transaction, run: Run) -> Document:
         "actions": [brief(action, run) for action in actions],
         "timestamps": {"started": when(run.started_at), "ended": when(run.ended_at)},
     }
+
+
+def turned(run: Run) -> Document:
+    """Return who paused or resumed a run last, and when."""
+    return {"by": run.turned_by, "at": when(run.turned_at), "is_paused": run.state is RunState.PAUSED}
+
+
+def _turned_why(world: World, tx: Transaction, run: Run) -> object:
+    """Return the reason that was given; it is named by the entry that it came with."""
+    if run.turned is None:
+        return None
+    names = (f"turn.{seq}" for seq in range(run.seq, 0, -1))
+    return next((said for name in names if (said := world.keyring.open(tx, run.run_id, name)) is not None), None)
 
 
 def timeline(tx: Transaction, run: Run) -> list[Document]:

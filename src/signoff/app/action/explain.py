@@ -2,11 +2,17 @@
 """One sentence for a person about an action: where it stands, and why."""
 
 from signoff.core.action.approval import duties_of
-from signoff.core.action.lifecycle import Action, State
+from signoff.core.action.lifecycle import NOT_SENT, Action, State
+from signoff.core.run import Run, RunState
 
 
-def explain(action: Action) -> str:
-    """Return one sentence for a person: where the action stands, and why."""
+def explain(action: Action, run: Run | None = None) -> str:
+    """Return a sentence for a person: where the action stands, and why; one more where a pause keeps it there."""
+    is_kept = run is not None and run.state is RunState.PAUSED and action.state in NOT_SENT
+    return _stands(action) + (" Its run is paused until a person resumes it." if is_kept else "")
+
+
+def _stands(action: Action) -> str:
     if action.state is State.PENDING_APPROVAL:
         return f"Waits for approval by {_owed(action)}."
     if action.state is State.SUCCEEDED and action.effect == "read":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from signoff.app.action.documents import Document, brief, when
+from signoff.app.action.documents import Document, brief, turned, when
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import FINAL, Action, State
@@ -244,6 +244,7 @@ def _run_line(run: Run) -> Document:
         "agent_id": run.agent_id,
         "principal_id": run.principal_id,
         "state": str(run.state),
+        "turned": turned(run) if run.turned_at is not None else None,
         "timestamps": {"started": when(run.started_at), "ended": when(run.ended_at)},
     }
 

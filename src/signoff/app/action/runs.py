@@ -8,6 +8,7 @@ from signoff.app import record
 from signoff.app.action.case import require_standing
 from signoff.app.action.propose import request_digest
 from signoff.app.world import World
+from signoff.core.action.lifecycle import State
 from signoff.core.authority import halt as halts
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.quota import require_room
@@ -99,7 +100,8 @@ async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, 
 
     Raises:
         Forbidden: none of these.
-        Conflict: it is closed, or some of its actions are not concluded.
+        Conflict: it is closed, some of its actions are not concluded, it is paused and an agent asks, or what its page
+            calls done has not been done.
     """
     wanted = {"completed": RunState.COMPLETED, "failed": RunState.FAILED}.get(outcome)
     if wanted is None:
@@ -122,6 +124,13 @@ async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, 
             return now
         if now.state in CLOSED:
             raise Conflict("The run is closed.", f"It is {now.state}.", "Begin a new run.", code="run.closed")
+        if caller.is_agent and now.state is RunState.PAUSED:
+            raise Conflict(
+                what="The run cannot be closed now.",
+                why="It is paused, and stays at its next step until a person resumes it.",
+                fix="Wait until it is resumed; its document says who paused it.",
+                code="run.paused",
+            )
         if open_ := tx.actions.tally(run_id, "", "").unconcluded:
             raise Conflict(
                 what="The run cannot be closed yet.",
@@ -129,23 +138,56 @@ async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, 
                 fix="Wait for them, or cancel what was not sent.",
                 code="run.unconcluded",
             )
+        if wanted is RunState.COMPLETED:
+            _require_done(tx, world.shelf.envelope(tx, now.envelope), run_id)
         return record.move(tx, now, f"run.{wanted}", [kept], state=wanted, ended_at=tx.now, summary=kept.commitment)
 
     return await world.storage.transact(caller.tenant, body, guards=(run_id,))
 
 
-async def set_paused(world: World, caller: Caller, run_id: str, is_paused: bool) -> Run:
-    """Keep a run at its next step, or let it go on."""
-    require(caller, "operator")
-    wanted = RunState.PAUSED if is_paused else RunState.OPEN
+async def set_paused(world: World, caller: Caller, run_id: str, is_paused: bool, reason: str = "") -> Run:
+    """Keep a run at its next step, or let it go on: operators may, and the owner of its agent.
+
+    What was sent goes on, and its outcome is recorded. The run's time stands still meanwhile. What is already as it is
+    asked to be stays as it was.
+
+    Raises:
+        Forbidden: neither an operator nor the agent's owner.
+        NotFound: there is no such run.
+        Conflict: it is closed, or somebody else turned it at the same moment.
+    """
+    run = await world.storage.view(caller.tenant, lambda tx: tx.runs.get(run_id))
+    kept = None
+    if run is not None and reason:
+        seal = await world.storage.view(caller.tenant, lambda tx: world.keyring.seal(tx, run.payload_key))
+        kept = seal.seal(run_id, f"turn.{run.seq + 1}", reason)
 
     def body(tx: Transaction) -> Run:
-        now = _found(tx.runs.get(run_id), run_id)
+        now = tx.runs.get(run_id)
+        agent = tx.authority.agent(now.agent_id) if now else None
+        if agent is None or caller.id != agent.owner_id:
+            require(caller, "operator")
+        require_standing(tx, caller)
+        now = _found(now, run_id)
         if now.state in CLOSED:
             raise Conflict("The run is closed.", f"It is {now.state}.", "Begin a new run.", code="run.closed")
-        if now.state is wanted:
+        if now.state is (RunState.PAUSED if is_paused else RunState.OPEN):
             return now
-        return record.move(tx, now, "run.paused" if is_paused else "run.resumed", state=wanted)
+        if run is None or now.seq != run.seq:
+            raise Conflict(
+                what="Somebody else was faster.",
+                why="The run was turned while this was on its way.",
+                fix="Read it again and decide anew.",
+                code="storage.moved",
+            )
+        active_us = tx.now - now.started_at - tx.actions.tally(run_id, "", "").waited_us
+        turned: dict[str, Any] = {"turned_by": caller.id, "turned_at": tx.now, "turned": kept.commitment if kept else None}
+        payloads = [kept] if kept else []
+        if is_paused:
+            used_us = active_us - now.paused_us
+            return record.move(tx, now, "run.paused", payloads, state=RunState.PAUSED, used_us=used_us, **turned)
+        paused_us = active_us - (now.used_us or 0)
+        return record.move(tx, now, "run.resumed", payloads, state=RunState.OPEN, paused_us=paused_us, **turned)
 
     return await world.storage.transact(caller.tenant, body, guards=(run_id,))
 
@@ -158,6 +200,25 @@ async def find_run(world: World, caller: Caller, run_id: str) -> Run:
     """
     run = await world.storage.view(caller.tenant, lambda tx: tx.runs.get(run_id))
     return _found(run if run and (not caller.is_agent or run.agent_id == caller.id) else None, run_id)
+
+
+def _require_done(tx: Transaction, page: Envelope, run_id: str) -> None:
+    """Refuse to call a task completed before each tool that its page names has succeeded in its run, and still stands.
+
+    Raises:
+        Conflict: it names what is missing.
+    """
+    if page.done is None or not page.done.requires:
+        return
+    done = {one.tool for one in tx.actions.of_run(run_id) if one.state in (State.SUCCEEDED, State.REVERSAL_FAILED)}
+    if missing := [tool for tool in page.done.requires if tool not in done]:
+        raise Conflict(
+            what="The task is not done.",
+            why=f"Its page calls it done when {', '.join(missing)} succeeded in this run, and that has not happened.",
+            fix="Do it, or close the run as failed: `outcome: failed`.",
+            code="run.not_done",
+            missing=missing,
+        )
 
 
 def _principal(tx: Transaction, caller: Caller, principal: str | None) -> str:

@@ -32,7 +32,7 @@ COMMITTED: Final[dict[type, dict[str, str]]] = {
         "outcome": "outcome",
         "image": "image",
     },
-    Run: {"task": "task", "summary": "summary"},
+    Run: {"task": "task", "summary": "summary", "turned": "turn"},
     Person: {"profile": "profile"},
     Halt: {"reason": "reason"},
 }

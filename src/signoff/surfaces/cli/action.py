@@ -50,8 +50,16 @@ def show_run(shell: Shell, run: Id) -> int:
     found = client.get(f"/v1/runs/{run_id_of(client, run)}")
     shell.answer(found)
     budgets, name = found["budgets"], called(shell, client)
+    turned = found["turned"]
     facts = [
-        ("run", found["run_id"]), ("state", found["state"]), ("task", found["task"]), ("workflow", found["workflow"]),
+        ("run", found["run_id"]), ("state", found["state"]),
+        *(
+            [("paused" if turned["is_paused"] else "resumed", f"{turned['at']} by {turned['by']}"),
+             ("because", turned["reason"])]
+            if turned
+            else []
+        ),
+        ("task", found["task"]), ("workflow", found["workflow"]),
         ("envelope", f"{found['envelope']['version']}  {found['envelope']['digest']}"), ("mode", found["mode"]),
         ("environment", found["environment"]), ("agent", name(found["agent_id"])), ("for", name(found["principal_id"])),
         ("spent", f"{dollars(budgets['settled_usd_micros'])} of {dollars(budgets['cap_usd_micros'])}"),

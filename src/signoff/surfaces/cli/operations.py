@@ -204,19 +204,22 @@ def lift(
     return YES
 
 
-def pause(shell: Shell, run: Id) -> int:
-    """Keep a run at its next step."""
-    return _set_paused(shell, run, "pause")
+Why = Annotated[str, typer.Option("--reason", help="Why; whoever looks at the run wants to know.")]
 
 
-def resume(shell: Shell, run: Id) -> int:
+def pause(shell: Shell, run: Id, reason: Why = "") -> int:
+    """Keep a run at its next step; what was sent goes on."""
+    return _set_paused(shell, run, "pause", reason)
+
+
+def resume(shell: Shell, run: Id, reason: Why = "") -> int:
     """Let a paused run go on."""
-    return _set_paused(shell, run, "resume")
+    return _set_paused(shell, run, "resume", reason)
 
 
-def _set_paused(shell: Shell, run: str, verb: str) -> int:
+def _set_paused(shell: Shell, run: str, verb: str, reason: str) -> int:
     client = shell.client()
-    found = client.post(f"/v1/runs/{run_id_of(client, run)}/{verb}")
+    found = client.post(f"/v1/runs/{run_id_of(client, run)}/{verb}", {"reason": reason})
     shell.answer(found)
     shell.line(f"Run {found['run_id']} is {found['state']}.")
     return YES

@@ -96,17 +96,17 @@ def action_routes(world: World) -> APIRouter:
         caller, said = caller_in(request), await b.read(request, b.CompleteBody)
         return await run_shown(caller, await complete_run(world, caller, run_id, said.outcome, said.summary))
 
-    @routes.post("/v1/runs/{run_id}/pause", tags=["runs"], **call(a.Run, body=b.NothingBody, needs_body=False))
+    @routes.post("/v1/runs/{run_id}/pause", tags=["runs"], **call(a.Run, body=b.TurnBody, needs_body=False))
     async def pause_run(request: Request, run_id: RunId) -> Response:
-        """Keep a run at its next step. Takes the permission operator."""
-        caller, _ = caller_in(request), await b.read(request, b.NothingBody)
-        return await run_shown(caller, await set_paused(world, caller, run_id, True))
+        """Keep a run at its next step; what was sent goes on. For operators and the owner of its agent."""
+        caller, said = caller_in(request), await b.read(request, b.TurnBody)
+        return await run_shown(caller, await set_paused(world, caller, run_id, True, said.reason))
 
-    @routes.post("/v1/runs/{run_id}/resume", tags=["runs"], **call(a.Run, body=b.NothingBody, needs_body=False))
+    @routes.post("/v1/runs/{run_id}/resume", tags=["runs"], **call(a.Run, body=b.TurnBody, needs_body=False))
     async def resume_run(request: Request, run_id: RunId) -> Response:
-        """Let a paused run go on. Takes the permission operator."""
-        caller, _ = caller_in(request), await b.read(request, b.NothingBody)
-        return await run_shown(caller, await set_paused(world, caller, run_id, False))
+        """Let a paused run go on. For operators and the owner of its agent."""
+        caller, said = caller_in(request), await b.read(request, b.TurnBody)
+        return await run_shown(caller, await set_paused(world, caller, run_id, False, said.reason))
 
     @routes.post("/v1/runs/{run_id}/undo", tags=["undo"], **call(a.RunUndo, body=b.NothingBody, needs_body=False))
     async def undo_a_run(request: Request, run_id: RunId) -> Response:

@@ -117,6 +117,7 @@ class Run(BaseModel):
     agent_id: str
     principal_id: str
     state: str
+    turned: dict[str, Any] | None
     task: str | None
     labels: dict[str, Any]
     summary: str | None
@@ -132,6 +133,7 @@ class RunLine(BaseModel):
     agent_id: str
     principal_id: str
     state: str
+    turned: dict[str, Any] | None
     timestamps: dict[str, str | None]
 
 

@@ -74,6 +74,12 @@ class NothingBody(Body):
     """No members."""
 
 
+class TurnBody(Body):
+    """Why a run is paused or resumed."""
+
+    reason: Reason = ""
+
+
 class CancelBody(Body):
     reason: Reason = ""
 

@@ -43,8 +43,8 @@ def identical(b: Bearing, _: Mapping[str, Any]) -> Check:
 
 
 def time(b: Bearing, _: Mapping[str, Any]) -> Check:
-    """The run has time left; it does not pass while people are waited for."""
-    used_s = (b.now - b.run.started_at - b.tally.waited_us) // 1_000_000
+    """The run has time left; it does not pass while people are waited for, nor while it is paused."""
+    used_s = (b.now - b.run.started_at - b.run.paused_us - b.tally.waited_us) // 1_000_000
     if used_s >= b.envelope.loops.run_seconds_max:
         return deny("time", "time_exhausted", f"The run has used {used_s} of {b.envelope.loops.run_seconds_max} s.")
     return passed("time")
