@@ -87,7 +87,10 @@ done: {requires: [erp.pay], not_reopened_within: 24h}
     )
     assert page.downgrade == (Downgrade(700_000, Relief.SMALLER_MODEL), Downgrade(1_000_000, Relief.STOP))
     assert page.done == Done(("erp.pay",), 24 * HOUR)
-    assert [(one.asked_by, one.line) for one in inert_controls(page)] == [("downgrade", 8)]
+    assert [(one.asked_by, one.line) for one in inert_controls(page)] == [
+        ("downgrade", 8),
+        ("done.not_reopened_within", 9),
+    ]
 
 
 @pytest.mark.parametrize(

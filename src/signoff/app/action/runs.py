@@ -181,7 +181,8 @@ async def set_paused(world: World, caller: Caller, run_id: str, is_paused: bool,
                 code="storage.moved",
             )
         active_us = tx.now - now.started_at - tx.actions.tally(run_id, "", "").waited_us
-        turned: dict[str, Any] = {"turned_by": caller.id, "turned_at": tx.now, "turned": kept.commitment if kept else None}
+        why = kept.commitment if kept else None
+        turned: dict[str, Any] = {"turned_by": caller.id, "turned_at": tx.now, "turned": why}
         payloads = [kept] if kept else []
         if is_paused:
             used_us = active_us - now.paused_us

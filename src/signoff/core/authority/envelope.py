@@ -61,7 +61,6 @@ NOT_ENFORCED: Mapping[str, str] = {
     "provenance": "does not trace where arguments come from",
     "holds": "has no review windows",
     "spend": "keeps no budgets beyond the task",
-    "done": "does not check when a task is done",
     "rollout": "has no rollouts",
     "incidents": "has no incident rules",
     "evals": "runs no evaluations",

@@ -24,6 +24,10 @@ INERT: Mapping[str, tuple[str, str]] = {
         "downgrade ladder",
         "Nothing walks the ladder: no smaller model, no less context, no confirmation; the caps themselves still stop.",
     ),
+    "done.not_reopened_within": (
+        "reopened tasks",
+        "Nothing tells whether a task was reopened: it is done once what `requires` names has succeeded.",
+    ),
     "logging.redact_pii": ("redaction", "Nothing is redacted: personal data is kept as it came, encrypted."),
     "logging.store_transcripts_days": ("retention", "Nothing is deleted by age: payloads stay until they are erased."),
     "safety.block_on_prompt_injection_score_gte": (
