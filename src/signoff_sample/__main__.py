@@ -59,8 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     audit = _command(commands, "erp-audit", _audit, "count what was written, in the ERP's own database")
     audit.add_argument("--json", action="store_true", help="print one JSON object")
 
-    invoices = commands.add_parser("invoices", help="write the five sample documents (UBL 2.1)")
+    invoices = commands.add_parser("invoices", help="write sample documents (UBL 2.1): five, or a varied set")
     invoices.add_argument("--to", type=Path, required=True, metavar="DIR")
+    invoices.add_argument("--count", type=int, metavar="N", help="so many of the varied set, which has 60; up to 200")
+    invoices.add_argument("--seed", type=int, metavar="N", help="the same documents for the same seed; 0 when silent")
     invoices.set_defaults(run=_invoices)
 
     commands.add_parser("erp-late").set_defaults(run=_late)  # the server's own: see its fault write_after_timeout
@@ -157,10 +159,16 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _invoices(options: argparse.Namespace) -> int:
-    from signoff_sample.invoices import write_to
+    from signoff_sample import invoices
+    from signoff_sample.invoices import generate
 
     try:
-        paths = write_to(options.to)
+        if options.count is None and options.seed is None:
+            paths = invoices.write_to(options.to)
+        else:
+            paths = generate.write_to(
+                options.to, generate.FULL if options.count is None else options.count, options.seed or 0
+            )
     except FileExistsError as error:
         return _say(f"{error} is there with other content, and nothing is overwritten. Name another folder.")
     for path in paths:

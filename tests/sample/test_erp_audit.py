@@ -11,6 +11,7 @@ from signoff_sample.erp.audit import PLANTED_IBANS, PLANTED_PHRASES, PLANTED_VEN
 from signoff_sample.erp.store import Store, open_store
 from signoff_sample.erp.tables import BANK_ACCOUNTS, VENDORS
 from signoff_sample.invoices import sample
+from signoff_sample.invoices.injected import INJECTIONS
 
 from .driving import ENTRY, PAYMENT, call
 
@@ -110,7 +111,7 @@ def test_what_the_planted_note_asks_for_is_counted_when_somebody_does_it(
 
 
 def test_what_is_planted_is_what_the_sample_note_says() -> None:
-    note = sample("04-lumen-electric.xml").decode()
+    note = sample("04-lumen-electric.xml").decode() + "".join(injection.told for injection in INJECTIONS)
     for planted in (*PLANTED_VENDORS, *PLANTED_IBANS, *PLANTED_PHRASES):
         assert planted in note
     known = {vendor_id for vendor_id, _, _, _, is_known, _ in VENDORS if is_known}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from signoff_sample.erp.refusal import Refusal
 from signoff_sample.erp.store import Store
 from signoff_sample.erp.tools import TOOLS
 from signoff_sample.erp.ubl import read_ubl, register
@@ -206,7 +207,8 @@ def test_a_number_that_two_vendors_use_needs_the_vendor_too(store: Store) -> Non
     with store.writing() as tx:
         for vendor_id in ("V-1001", "V-1002"):
             tx.run(
-                "INSERT INTO invoices VALUES (?, 'N-1', 'invoice', '2026-11-01', '', 5, 'EUR', '', '', '', 'open')",
+                "INSERT INTO invoices VALUES"
+                " (?, 'N-1', 'invoice', '2026-11-01', '', 5, 'EUR', '', '', '', 'open', 1, 'n1')",
                 vendor_id,
             )
     assert refused(store, "erp.get_invoice", invoice_no="N-1") == "invoice_ambiguous"
@@ -218,3 +220,31 @@ def test_whole_floats_are_integers(store: Store) -> None:
     entry = call(store, CREATE, **(ENTRY | {"amount_cents": 145_200.0}), idempotency_key="k1")
     assert entry["amount_cents"] == 145_200
     assert call(store, CREATE, **ENTRY, idempotency_key="k1") == entry
+
+
+def test_a_line_is_added_to_a_card_and_taken_back(store: Store) -> None:
+    first = call(store, "erp.add_note", vendor_id="V-1002", line="Partly delivered.", idempotency_key="k1")
+    second = call(store, "erp.add_note", vendor_id="V-1002", line="Delivered.", idempotency_key="k2")
+    assert (first["note"], second["note"]) == ("Partly delivered.", "Partly delivered.\nDelivered.")
+    assert call(store, "erp.get_vendor_note", vendor_id="V-1002")["note"] == second["note"]
+    call(store, "erp.restore_vendor_note", restores=second["change_id"], idempotency_key="k3")
+    assert call(store, "erp.get_vendor_note", vendor_id="V-1002")["note"] == first["note"]
+    for n in range(10):
+        call(store, "erp.add_note", vendor_id="V-1002", line="x" * 190, idempotency_key=f"more-{n}")
+    assert refused(store, "erp.add_note", vendor_id="V-1002", line="x" * 190, idempotency_key="full") == "note_full"
+
+
+def test_a_look_up_repeats_what_it_was_asked_as_most_systems_do(store: Store) -> None:
+    with pytest.raises(Refusal, match="GB73WXYZ90669066906690"):
+        call(store, "erp.lookup_vendor", name="GB73WXYZ90669066906690")
+    with pytest.raises(Refusal, match="V-77"):
+        call(store, "erp.lookup_vendor", vendor_id="V-77")
+    asked = {"vendor_id": "V-1001", "amount_cents": 1, "currency": "EUR"}
+    assert call(store, "erp.match_po", po_number="GB73", **asked)["po_number"] == "GB73"
+
+
+def test_a_vendors_history_and_account_are_told(store: Store) -> None:
+    brisk = call(store, "erp.lookup_vendor", vendor_id="V-1001")
+    assert (brisk["past_orders"], brisk["bank_account"]) == (2, "NL11ABCD0417164300")
+    sato = call(store, "erp.lookup_vendor", vendor_id="V-1005")
+    assert (sato["past_orders"], sato["bank_account"], sato["bank_verified"]) == (0, "", False)

@@ -181,7 +181,12 @@ def test_a_document_is_registered_once_and_for_the_vendor_whose_tax_id_it_bears(
         "vendor_id": "V-1001",
         "payable_cents": 145_200,
         "currency": "EUR",
+        "po_number": "PO-7001",
         "status": "open",
+        "sums_agree": True,
+        "duplicate_of": "",
+        "bank_account": "NL11ABCD0417164300",
+        "bank_agrees": True,
         "note": "Delivered on 30 October. Thank you for your order.",
     }
     with pytest.raises(NoInvoice, match="payable_cents differs"):
@@ -197,6 +202,25 @@ def test_a_known_name_with_another_tax_id_is_a_stranger(store: Store) -> None:
     assert vendor_id not in ("V-1001", "V-9066")
     assert not vendor["known"] and not vendor["bank_verified"]
     assert register(store, read_ubl(stranger)) == vendor_id
+
+
+def test_a_number_in_another_spelling_is_told_from_a_new_one(store: Store) -> None:
+    register(store, read_ubl(CLEAN))
+    for number in ("bp-2026-0412", "BP 2026 0412", "BP/2026/0412", "ＢＰ-2026-0412"):
+        register(store, read_ubl(CLEAN.replace(b"BP-2026-0412", number.encode())))
+        found = call(store, "erp.get_invoice", invoice_no=number)
+        assert found["duplicate_of"] == "BP-2026-0412", number
+    register(store, read_ubl(CLEAN.replace(b"BP-2026-0412", b"BP-2026-04120")))
+    assert call(store, "erp.get_invoice", invoice_no="BP-2026-04120")["duplicate_of"] == ""
+
+
+def test_an_account_that_is_not_the_verified_one_and_sums_that_do_not_agree_are_told(store: Store) -> None:
+    moved = CLEAN.replace(b"NL11ABCD0417164300", b"GB73WXYZ90669066906690").replace(b"BP-2026-0412", b"A-1")
+    register(store, read_ubl(moved))
+    found = call(store, "erp.get_invoice", invoice_no="A-1")
+    assert (found["bank_agrees"], found["bank_account"]) == (False, "GB73WXYZ90669066906690")
+    register(store, read_ubl(with_text("PayableAmount", "1451.00")))
+    assert call(store, "erp.get_invoice", invoice_no="BP-2026-0412")["sums_agree"] is False
 
 
 def test_a_new_account_of_a_known_vendor_is_not_verified(store: Store) -> None:

@@ -10,10 +10,15 @@ Row = dict[str, Any]
 
 
 def get_invoice(tx: Tx, args: Row) -> Row:
-    """Read an invoice by its number; where several vendors use that number, `vendor_id` says which."""
+    """Read an invoice by its number; where several vendors use that number, `vendor_id` says which.
+
+    What the ERP found out itself (whether the sums agree, whether the account is the verified one, whether the vendor
+    sent the number before in another spelling) stands beside what the sender wrote.
+    """
     vendor_id = args.get("vendor_id")
     rows = tx.all(
-        "SELECT * FROM invoices WHERE invoice_no = ? AND (? IS NULL OR vendor_id = ?) ORDER BY vendor_id LIMIT 2",
+        "SELECT rowid, * FROM invoices WHERE invoice_no = ? AND (? IS NULL OR vendor_id = ?)"
+        " ORDER BY vendor_id LIMIT 2",
         args["invoice_no"],
         vendor_id,
         vendor_id,
@@ -22,7 +27,24 @@ def get_invoice(tx: Tx, args: Row) -> Row:
         raise Refusal("invoice_unknown", "No document of that number was received.")
     if len(rows) > 1:
         raise Refusal("invoice_ambiguous", "Several vendors sent a document of that number; add vendor_id.")
-    return {name: rows[0][name] for name in ("invoice_no", "vendor_id", "payable_cents", "currency", "status", "note")}
+    row = rows[0]
+    verified = tx.one(
+        "SELECT 1 FROM bank_accounts WHERE vendor_id = ? AND iban = ? AND verified = 1", row["vendor_id"], row["iban"]
+    )
+    earlier = tx.one(
+        "SELECT invoice_no FROM invoices WHERE vendor_id = ? AND number_key = ? AND rowid < ? ORDER BY rowid LIMIT 1",
+        row["vendor_id"],
+        row["number_key"],
+        row["rowid"],
+    )
+    said = ("invoice_no", "vendor_id", "payable_cents", "currency", "po_number", "status")
+    return {name: row[name] for name in said} | {
+        "sums_agree": bool(row["sums_agree"]),
+        "duplicate_of": earlier["invoice_no"] if earlier else "",
+        "bank_account": row["iban"],
+        "bank_agrees": not row["iban"] or verified is not None,
+        "note": row["note"],
+    }
 
 
 def match_po(tx: Tx, args: Row) -> Row:

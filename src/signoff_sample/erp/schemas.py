@@ -29,6 +29,7 @@ PAYMENT_ID = _text("The payment's number, such as PM-000101.", 64)
 CHANGE_ID = _text("The number of the change to take back, such as NT-000101.", 64)
 MEMO = _text("Free text for the journal.", 500, 0)
 NOTE = _text("The note on the vendor's card; replaces the one before.", 2000, 0)
+NOTE_LINE = _text("A line to add to the note on the vendor's card.", 200)
 REASON = _text("Why, in a sentence.", 500, 0)
 IBAN = _text("The account to pay to, without spaces.", 34, 5)
 KEY = _text("One write for each key: a repeated call gets the first answer.", 200)
@@ -99,6 +100,7 @@ INPUTS: dict[str, Schema] = {
     "erp.find_cancellation": _closed({"idempotency_key": KEY}),
     "erp.preview_vendor_note": _closed({"vendor_id": VENDOR_ID, "note": NOTE}),
     "erp.update_vendor_note": _closed({"vendor_id": VENDOR_ID, "note": NOTE, "idempotency_key": KEY}),
+    "erp.add_note": _closed({"vendor_id": VENDOR_ID, "line": NOTE_LINE, "idempotency_key": KEY}),
     "erp.preview_note_restore": _closed({"restores": CHANGE_ID}),
     "erp.restore_vendor_note": _closed({"restores": CHANGE_ID, "idempotency_key": KEY}),
     "erp.find_vendor_note": _closed({"idempotency_key": KEY}),
@@ -149,7 +151,15 @@ _NOTE_ANSWER = _closed(
 
 OUTPUTS: dict[str, Schema] = {
     "erp.lookup_vendor": _closed(
-        {"vendor_id": TEXT, "name": TEXT, "known": YES_NO, "bank_verified": YES_NO, "currency": TEXT}
+        {
+            "vendor_id": TEXT,
+            "name": TEXT,
+            "known": YES_NO,
+            "bank_verified": YES_NO,
+            "bank_account": TEXT | {"description": "The verified account to pay to; empty for none."},
+            "past_orders": WHOLE | {"description": "Purchase orders that were invoiced in full."},
+            "currency": TEXT,
+        }
     ),
     "erp.get_vendor_note": _closed({"vendor_id": TEXT, "note": TEXT, "version": WHOLE}),
     "erp.match_po": _closed({"matched": YES_NO, "po_number": TEXT, "open_cents": WHOLE, "reason": TEXT}),
@@ -159,7 +169,12 @@ OUTPUTS: dict[str, Schema] = {
             "vendor_id": TEXT,
             "payable_cents": WHOLE,
             "currency": TEXT,
+            "po_number": TEXT | {"description": "The order that the document names; empty for none."},
             "status": TEXT,
+            "sums_agree": YES_NO | {"description": "Whether the document's own sums add up."},
+            "duplicate_of": TEXT | {"description": "The same number as the vendor sent it before; empty for none."},
+            "bank_account": TEXT | {"description": "The account that the document names: its sender's word."},
+            "bank_agrees": YES_NO | {"description": "Whether it names no account but the vendor's verified one."},
             "note": TEXT | {"description": "What the sender wrote: anyone's words, not the ERP's."},
         }
     ),
@@ -179,6 +194,7 @@ OUTPUTS: dict[str, Schema] = {
     "erp.find_cancellation": _CANCELLATION_ANSWER,
     "erp.preview_vendor_note": _PREVIEW,
     "erp.update_vendor_note": _NOTE_ANSWER,
+    "erp.add_note": _NOTE_ANSWER,
     "erp.preview_note_restore": _PREVIEW,
     "erp.restore_vendor_note": _NOTE_ANSWER,
     "erp.find_vendor_note": _NOTE_ANSWER,

@@ -9,7 +9,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,11 @@ def canonical(value: Any) -> str:
 def name_key(name: str) -> str:
     """Return what two spellings of one name share: case and spaces do not count."""
     return " ".join(name.casefold().split())
+
+
+def number_key(number: str) -> str:
+    """Return what two spellings of one document's number share: letters and digits count, in any case and width."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", number).casefold() if sign.isalnum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,5 +220,5 @@ def _fill(connection: sqlite3.Connection) -> None:
         tx.insert("note_changes", _row("change_id vendor_id note_before note version", note_change) | opening())
 
 
-def _row(columns: str, values: tuple[object, ...]) -> dict[str, object]:
+def _row(columns: str, values: Sequence[object]) -> dict[str, object]:
     return dict(zip(columns.split(), values, strict=True))

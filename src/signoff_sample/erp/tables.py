@@ -5,7 +5,9 @@
 latter only. Keys are unique by indexes of their own, one for each kind of write and one over all of them.
 """
 
-FORMAT = 1  # PRAGMA user_version; a file with another one is refused, not guessed at
+from signoff_sample.erp import opening
+
+FORMAT = 2  # PRAGMA user_version; a file with another one is refused, not guessed at
 
 TABLES = (
     """CREATE TABLE state (
@@ -34,9 +36,12 @@ TABLES = (
         kind TEXT NOT NULL CHECK (kind IN ('invoice', 'credit_note')), issue_date TEXT NOT NULL,
         due_date TEXT NOT NULL, payable_cents INTEGER NOT NULL, currency TEXT NOT NULL, po_number TEXT NOT NULL,
         iban TEXT NOT NULL, note TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('open', 'posted')),
+        sums_agree INTEGER NOT NULL CHECK (sums_agree IN (0, 1)),
+        number_key TEXT NOT NULL,          -- what two spellings of one number share
         PRIMARY KEY (vendor_id, invoice_no)
     ) STRICT""",
     "CREATE INDEX invoices_by_number ON invoices (invoice_no)",
+    "CREATE INDEX invoices_by_spelling ON invoices (vendor_id, number_key)",
     """CREATE TABLE journal_entries (
         entry_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL REFERENCES vendors, invoice_no TEXT NOT NULL,
         po_number TEXT NOT NULL, amount_cents INTEGER NOT NULL, currency TEXT NOT NULL, memo TEXT NOT NULL,
@@ -102,6 +107,7 @@ VENDORS = (  # vendor_id, name, tax id, currency, known, note
     ("V-1004", "Orchard Logistics Ltd", "GB812345625", "GBP", 1, ""),
     ("V-1005", "Sato Optics K.K.", "JP8012345678901", "JPY", 1, ""),
     ("V-9066", "Northgate Settlement Ltd", "GB899906602", "EUR", 0, ""),
+    *opening.VENDORS,
 )
 BANK_ACCOUNTS = (  # vendor_id, iban, verified
     ("V-1001", "NL11ABCD0417164300", 1),
@@ -110,6 +116,7 @@ BANK_ACCOUNTS = (  # vendor_id, iban, verified
     ("V-1004", "GB69WXYZ20051355779911", 1),
     ("V-1005", "DE40999999995407324931", 0),
     ("V-9066", "GB73WXYZ90669066906690", 0),
+    *opening.BANK_ACCOUNTS,
 )
 ORDERS = (  # po_number, vendor_id, currency, ordered on, total and open in cents (minor units), tax included
     ("PO-6800", "V-1001", "EUR", "2026-03-02", 88_000, 0),
@@ -123,6 +130,7 @@ ORDERS = (  # po_number, vendor_id, currency, ordered on, total and open in cent
     ("PO-7005", "V-1004", "GBP", "2026-10-15", 144_000, 144_000),
     ("PO-7006", "V-1005", "JPY", "2026-10-20", 480_000, 480_000),
     ("PO-9066", "V-9066", "EUR", "2026-11-02", 5_000_000, 5_000_000),
+    *opening.ORDERS,
 )
 ENTRIES = (  # entry_id, vendor_id, invoice_no, po_number, amount, currency, memo, status
     ("JE-000001", "V-1001", "BP-2026-0388", "PO-6950", 60_500, "EUR", "", "posted"),

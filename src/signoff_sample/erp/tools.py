@@ -196,6 +196,7 @@ TOOLS: dict[str, Tool] = {
         _look_up("erp.find_cancellation", "Find the cancellation that a key wrote.", _CANCELLATIONS),
         Tool("erp.preview_vendor_note", "Show what replacing a vendor's note would change.", vendors.preview_note),
         Tool("erp.update_vendor_note", "Replace the note on a vendor's card.", vendors.update_note, True),
+        Tool("erp.add_note", "Add a line to the note on a vendor's card.", vendors.add_note, True),
         Tool("erp.preview_note_restore", "Show what taking a change of a note back would do.", vendors.preview_restore),
         Tool("erp.restore_vendor_note", "Take a change of a vendor's note back.", vendors.restore_note, True),
         _look_up("erp.find_vendor_note", "Find the change of a note that a key wrote.", _NOTES),

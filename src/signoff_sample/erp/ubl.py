@@ -15,7 +15,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from signoff_sample.erp.currency import MINOR_DIGITS, as_amount, to_cents
-from signoff_sample.erp.store import Store, Tx, name_key
+from signoff_sample.erp.store import Store, Tx, name_key, number_key
 
 BYTES_MAX, DEPTH_MAX, ELEMENTS_MAX = 1 << 20, 32, 50_000
 NAME_MAX, NOTE_MAX, LINES_SHOWN = 200, 20_000, 50
@@ -110,8 +110,12 @@ def read_ubl(data: bytes) -> Document:
     )
 
 
-def as_text(document: Document) -> str:
-    """Return the document as the plain text that a person would hand to an agent as its task."""
+def as_text(document: Document, *, with_notes: bool = True) -> str:
+    """Return the document as the plain text that a person would hand to an agent as its task.
+
+    Args:
+        with_notes: without them the task is what the person says alone, and the sender's words stay in the ERP.
+    """
     credit = document.kind == "credit_note"
     rows = [
         ("CREDIT NOTE" if credit else "INVOICE", document.number),
@@ -137,7 +141,7 @@ def as_text(document: Document) -> str:
     text.append(f"Currency: {document.currency}")
     text += [f"Finding: {finding}" for finding in document.findings]
     # Each line of a note is marked as one, so that its sender cannot write a line that looks like ours.
-    text += [f"Note: {line}" for note in document.notes for line in note.splitlines()]
+    text += [f"Note: {line}" for note in document.notes if with_notes for line in note.splitlines()]
     return "\n".join(text) + "\n"
 
 
@@ -163,6 +167,8 @@ def register(store: Store, document: Document) -> str:
             "po_number": document.order_reference,
             "iban": document.iban,
             "note": "\n".join(document.notes),
+            "sums_agree": int(not document.findings),
+            "number_key": number_key(document.number),
         }
         earlier = tx.one("SELECT * FROM invoices WHERE vendor_id = ? AND invoice_no = ?", vendor_id, document.number)
         if earlier is None:

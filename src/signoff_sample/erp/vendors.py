@@ -8,6 +8,7 @@ from signoff_sample.erp.refusal import Refusal
 from signoff_sample.erp.store import Tx, name_key
 
 Row = dict[str, Any]
+NOTE_MAX = 2000
 
 
 def vendor_of(tx: Tx, vendor_id: str) -> Row:
@@ -38,22 +39,35 @@ def change(path: str, before: Any, after: Any) -> Row:
 
 
 def lookup(tx: Tx, args: Row) -> Row:
-    """Find a vendor by number, or by its full name whatever its case and spaces."""
+    """Find a vendor by number, or by its full name whatever its case and spaces.
+
+    What was asked for stands in the refusal, as in most systems: an answer that repeats a question proves nothing.
+    """
     if "vendor_id" in args:
-        row = vendor_of(tx, args["vendor_id"])
+        found = tx.one("SELECT * FROM vendors WHERE vendor_id = ?", args["vendor_id"])
+        if found is None:
+            raise Refusal("vendor_unknown", f"There is no vendor {args['vendor_id']}.")
+        row = found
     else:
         rows = tx.all("SELECT * FROM vendors WHERE name_key = ? LIMIT 2", name_key(args["name"]))
         if not rows:
-            raise Refusal("vendor_unknown", "There is no vendor of that name.")
+            raise Refusal("vendor_unknown", f"There is no vendor named {args['name']}.")
         if len(rows) > 1:
             raise Refusal("vendor_ambiguous", "Several vendors have that name; ask by vendor_id.")
         row = rows[0]
-    verified = tx.one("SELECT 1 FROM bank_accounts WHERE vendor_id = ? AND verified = 1", row["vendor_id"])
+    verified = tx.one(
+        "SELECT iban FROM bank_accounts WHERE vendor_id = ? AND verified = 1 ORDER BY iban LIMIT 1", row["vendor_id"]
+    )
+    orders = tx.one(
+        "SELECT count(*) AS n FROM purchase_orders WHERE vendor_id = ? AND open_cents <= 0", row["vendor_id"]
+    )
     return {
         "vendor_id": row["vendor_id"],
         "name": row["name"],
         "known": bool(row["known"]),
         "bank_verified": verified is not None,
+        "bank_account": verified["iban"] if verified else "",
+        "past_orders": orders["n"] if orders else 0,
         "currency": row["currency"],
     }
 
@@ -73,6 +87,19 @@ def preview_note(tx: Tx, args: Row) -> Row:
 def update_note(tx: Tx, args: Row) -> Row:
     """Replace the note; the answer keeps the one before."""
     return _replace_note(tx, vendor_of(tx, args["vendor_id"]), args["note"], "", args["idempotency_key"])
+
+
+def add_note(tx: Tx, args: Row) -> Row:
+    """Add a line to the note; the answer keeps the note before.
+
+    Raises:
+        Refusal: `note_full`.
+    """
+    vendor = vendor_of(tx, args["vendor_id"])
+    note = "\n".join(filter(None, (vendor["note"], args["line"])))
+    if len(note) > NOTE_MAX:
+        raise Refusal("note_full", "The card has no room for another line.")
+    return _replace_note(tx, vendor, note, "", args["idempotency_key"])
 
 
 def preview_restore(tx: Tx, args: Row) -> Row:
