@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from signoff.core.authority.citation import Cited
 from signoff.core.authority.contract import Risk, ToolContract, ToolDescription
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.halt import Halt
@@ -57,4 +58,5 @@ class Bearing:
     impacts: tuple[Impact, ...] = ()
     spent: tuple[Spent, ...] = ()
     traced: Traced | None = None  # where the arguments come from; None where no provenance rule is about the tool
+    cited: Cited | None = None  # what the call claims and cites; None where the page asks for no citations
     open_circuit: str = ""  # why calls of this tool are broken off for a while
