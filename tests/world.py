@@ -36,6 +36,7 @@ from signoff.app.systems import Systems
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, MOVES, NOT_SENT, Action, State
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.ids import mint
 from signoff.core.principal import Agent, ApiKey, Caller, Person
@@ -422,6 +423,7 @@ class World:
             for key, vote in votes.items():
                 shown = {f.name: getattr(vote, f.name) for f in fields(Vote) if f.name not in ("tenant", "action_id")}
                 assert {k: v for k, v in shown.items() if v is not None} == told[key]
+            _check_impacts(rows(tx, Counted), path)
             _check_actions(rows(tx, Action), path)
             self._check_target(rows(tx, Action))
             receipts = []
@@ -497,10 +499,23 @@ class Path_:
 
     def __init__(self) -> None:
         self.states: dict[str, list[str]] = {}
+        self.impacts: dict[str, list[dict[str, Any]]] = {}
 
     def add(self, entry: Entry) -> None:
         if entry["stream"].startswith("act_") and "state" in entry["set"]:
             self.states.setdefault(entry["stream"], []).append(entry["set"]["state"])
+        if "impacts" in entry.get("rows", {}):
+            self.impacts[entry["stream"]] = entry["rows"]["impacts"]
+
+
+def _check_impacts(impacts: list[Counted], path: Path_) -> None:
+    told = {
+        (stream, one["key"], one["nth"], one["at"], one["amount"])
+        for stream, ones in path.impacts.items()
+        for one in ones
+    }
+    assert {(one.action_id, one.key, one.nth, one.at, one.amount) for one in impacts} == told
+    assert len({(one.key, one.at) for one in impacts}) == len(impacts), "two share a place"
 
 
 def _check_actions(actions: list[Action], path: Path_) -> None:

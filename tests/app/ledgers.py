@@ -28,6 +28,7 @@ from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
+from tests.app.test_limits import create, limit, under
 from tests.target import contract
 from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
 
@@ -87,6 +88,7 @@ async def write_ledger(folder: Path) -> Ledger:
         undone = await _undone(world, done)
         await _withdrawn_halted_expired(world)
         await _doubts(world)
+        await _limited(world)
         await world.begin("books", idempotency_key="r-2")
         await world.complete()
         await _caught_up(world)
@@ -183,6 +185,16 @@ async def _withdrawn_halted_expired(world: World) -> None:
     await world.tick(2 * DAY / SECOND)
     assert (await world.get(expiring)).state is State.EXPIRED
     await world.halt("workflow:other")
+    await _caught_up(world)
+
+
+async def _limited(world: World) -> None:
+    """Writes that count in a limit: one was edited, one was denied, one was withdrawn."""
+    await under(world, limit(30), limit(30, per=None, limit_id="all"))
+    edited = await world.edit(await create(world, 20), {"shelf": "b", "amount": 4})
+    assert (await world.vote(edited)).state is State.SUCCEEDED
+    assert (await create(world, 27)).reason == "limit_exceeded"
+    assert (await world.cancel(await create(world, 5))).state is State.CANCELLED
     await _caught_up(world)
 
 

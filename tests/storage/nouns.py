@@ -6,6 +6,7 @@ from typing import Any
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.halt import Halt, Scope
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, RunState
@@ -57,6 +58,7 @@ def fill(tx: Transaction) -> None:
     )
     tx.insert(action(tx.tenant, "act_2", state=State.IN_DOUBT, resource="res", look_at=5, fence=1, reason="found_late"))
     tx.actions.add_vote(vote(tx.tenant))
+    tx.sums.count("act_1", [Counted(tx.tenant, "act_1", "impact", 0, 5, 7 if tx.tenant == "a" else 8)])
     tx.insert(Person(tx.tenant, "prs_1", 1, mine, (mine,), mine, "key_1"))
     tx.insert(Agent(tx.tenant, "agt_1", 1, mine, "name", "prs_1"))
     tx.insert(ApiKey(tx.tenant, "key_1", 1, mine, "prs_1", mine))

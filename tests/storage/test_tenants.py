@@ -20,11 +20,13 @@ from tests.storage.nouns import fill
 
 DOORS = {
     "actions": port.Actions, "runs": port.Runs, "authority": port.Authority, "ledger": port.Ledger,
-    "receipts": port.Receipts, "payloads": port.Payloads, "leases": port.Leases, "stored": port.Stored,
+    "receipts": port.Receipts, "payloads": port.Payloads, "leases": port.Leases, "sums": port.Sums,
+    "stored": port.Stored,
 }  # fmt: skip
 WRITES = {
     "actions.add_vote", "ledger.append", "ledger.integrate", "ledger.add_nodes", "ledger.publish", "receipts.add",
     "receipts.sign", "payloads.add", "payloads.add_key", "leases.renew", "leases.drop",
+    "sums.count",
 }  # fmt: skip
 # What the database says of itself, and of no tenant's rows.
 OF_NO_TENANT = {"stored.columns", "stored.faults"}
@@ -35,7 +37,8 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "key_id": ["key_1"], "halt_id": ["hlt_1"], "holder": ["prs_1"], "digest": ["digest"], "kind": ["envelope"],
     "version": ["1"], "stream": ["stream"], "index": [0], "seq": [2], "size": [1], "receipt_id": ["rcp_1"],
     "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0],
-    "at": [0],    "by": ["agt_1"], "origin": ["origin"],
+    "at": [0], "by": ["agt_1"], "origin": ["origin"], "impact_key": ["impact"], "until": [10],
+    "since": [0],
 }  # fmt: skip
 
 
@@ -144,6 +147,7 @@ CHANGES: Mapping[str, Callable[[Transaction], Any]] = {
     "payloads.add_key": lambda tx: tx.payloads.add_key(WrappedKey("key_2", "m", b"new")),
     "leases.renew": lambda tx: tx.leases.renew("act_3", 1, 99),
     "leases.drop": lambda tx: tx.leases.drop("act_3"),
+    "sums.count": lambda tx: tx.sums.count("act_1", []),
 }
 
 

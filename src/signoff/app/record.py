@@ -14,6 +14,7 @@ from typing import Any
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, check_move
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
@@ -34,12 +35,20 @@ IDS: dict[type, str] = {
 NOT_FOLDED = frozenset({"tenant", "seq", "head", "text"})
 
 
-def begin(tx: Transaction, row: R, type_: str, payloads: Sequence[SealedPayload] = ()) -> R:
-    """Insert `row` with the first entry of its stream; returns it with `seq` and `head` set."""
+def begin(
+    tx: Transaction, row: R, type_: str, payloads: Sequence[SealedPayload] = (), impacts: Sequence[Counted] = ()
+) -> R:
+    """Insert `row` with the first entry of its stream; returns it with `seq` and `head` set.
+
+    Args:
+        impacts: what an action counts for in the limits of its page.
+    """
     names, read = _FOLDED[type(row)]
     values = {name: _plain(value) for name, value in zip(names, read(row), strict=True) if value is not None}
-    row = _append(tx, row, type_, values, _rows(payloads, (), values), {})
+    row = _append(tx, row, type_, values, _rows(payloads, (), impacts or None, values), {})
     tx.insert(row)
+    if impacts and type(row) is Action:
+        tx.sums.count(row.action_id, impacts)
     _keep(tx, payloads)
     if isinstance(row, Action):
         tx.passed(f"new->{row.state}")
@@ -52,9 +61,13 @@ def move(
     type_: str,
     payloads: Sequence[SealedPayload] = (),
     votes: Sequence[Vote] = (),
+    impacts: Sequence[Counted] | None = None,
     **changes: Any,
 ) -> R:
     """Change `row` by an entry that names what changed; an action moves only along its table.
+
+    Args:
+        impacts: what the action counts for from now on, in place of what it counted for; None leaves that as it is.
 
     Raises:
         Conflict: the move is not in the table, or the row moved meanwhile.
@@ -63,8 +76,10 @@ def move(
         check_move(row.state, changes["state"])
         tx.passed(f"{row.state}->{changes['state']}")
     told = {name: _plain(value) for name, value in changes.items() if getattr(row, name) != value}
-    after = _append(tx, row, type_, told, _rows(payloads, votes, told), changes)
+    after = _append(tx, row, type_, told, _rows(payloads, votes, impacts, told), changes)
     tx.update(row, after, (*changes, "seq", "head"))
+    if impacts is not None and type(after) is Action:
+        tx.sums.count(after.action_id, impacts)
     for vote in votes:
         tx.actions.add_vote(vote)
     _keep(tx, payloads)
@@ -108,12 +123,19 @@ def _keep(tx: Transaction, payloads: Sequence[SealedPayload]) -> None:
         tx.payloads.add(payload)
 
 
-def _rows(payloads: Sequence[SealedPayload], votes: Sequence[Vote], told: dict[str, Any]) -> dict[str, Any]:
-    """Return what an entry says beside its stream's columns: votes, and commitments that no column holds.
+def _rows(
+    payloads: Sequence[SealedPayload],
+    votes: Sequence[Vote],
+    impacts: Sequence[Counted] | None,
+    told: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what an entry says beside its stream's columns: votes, impacts, and commitments that no column holds.
 
     So no payload is ever kept that the log does not commit to.
     """
     rows: dict[str, Any] = {"votes": [_vote(vote) for vote in votes]} if votes else {}
+    if impacts is not None:
+        rows["impacts"] = [{"key": one.key, "nth": one.nth, "at": one.at, "amount": one.amount} for one in impacts]
     held = [*told.values(), *(vote.reason for vote in votes)]
     if beside := [payload for payload in payloads if payload.commitment not in held]:
         rows["payloads"] = [{"name": payload.name, "commitment": payload.commitment} for payload in beside]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sys import maxsize
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from signoff.app import record
 from signoff.app.action.ending import end_sent, end_unsent
@@ -182,7 +182,13 @@ def _end(world: World, tx: Transaction, action: Action) -> Action:
         return end_sent(world, tx, action, "answer_lost")
     # It may have been sent again since the backup, up to this moment: what proved it absent then proves nothing, and
     # its absence is proved only once a send of now would have settled. `settle` never sends it again.
-    doubt = {"reason": RECOVERED, "proof": None, "claimed_at": tx.now, "doubt_since": tx.now, "look_at": tx.now}
+    doubt: dict[str, Any] = {
+        "reason": RECOVERED,
+        "proof": None,
+        "claimed_at": tx.now,
+        "doubt_since": tx.now,
+        "look_at": tx.now,
+    }
     tx.leases.drop(action.action_id)
     if action.state is State.IN_DOUBT:
         return record.move(tx, action, "action.doubted_anew", (), (), looks=0, **doubt)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.errors import Unavailable
 from signoff.core.principal import Agent, ApiKey, Person
@@ -227,6 +228,26 @@ class Leases(Protocol):
     def drop(self, action_id: str) -> None: ...
 
 
+class Sums(Protocol):
+    """What impact limits add up, over all runs of a tenant."""
+
+    def counted_of(self, action_id: str) -> list[Counted]:
+        """Return what an action counts for, by key."""
+
+    def count(self, action_id: str, counted: Sequence[Counted]) -> None:
+        """Have an action count for exactly these from now on."""
+
+    def last_counted(self, impact_key: str) -> int:
+        """Return the last place that was given under a key, whatever became of its action; 0 if none was."""
+
+    def counted(self, impact_key: str, since: int, until: int, besides: str) -> int:
+        """Return the amounts under a key of actions that are done or may still be, without the action `besides`.
+
+        Args:
+            since: places after this one, and up to `until`, are in the window.
+        """
+
+
 class Stored(Protocol):
     """Rows exactly as they are stored, for verification: nothing is read into nouns, so that nothing is overlooked.
 
@@ -277,6 +298,7 @@ class Transaction(Protocol):
     receipts: Receipts
     payloads: Payloads
     leases: Leases
+    sums: Sums
     stored: Stored
 
     def insert(self, row: Any) -> None:

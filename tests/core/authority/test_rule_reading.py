@@ -59,7 +59,7 @@ def test_facts_limits_and_rules_load_into_their_values() -> None:
     assert set(envelope.facts) == {"vendor", "vendor2"} and envelope.facts["vendor"].max_age_us == 60_000_000
     day, count = envelope.limits
     assert (day.limit_id, day.window_us, day.most, day.then) == ("day", 86_400_000_000, 500, Then.APPROVE)
-    assert day.duty == Duty(("FinanceAdmin",), 1, True, 86_400_000_000, "limit_asks")
+    assert day.duty == Duty(("FinanceAdmin",), 1, True, 86_400_000_000, "limit_exceeded")
     assert count.per is None and count.duty is None and count.amount.value({"args": {}}) == 1
     routine, new = envelope.rules
     assert (routine.then, routine.tier, routine.duty) == (Then.ALLOW, "routine", None)

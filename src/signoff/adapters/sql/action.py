@@ -233,9 +233,7 @@ _L_TAKE = Statement(insert(t.leases).values({column.name: param(column.name) for
 _L_AGED = Statement(
     select(_a.action_id, _a.fence, _a.claimed_by, func.coalesce(_l.until, _a.claimed_at + CLAIM_US))
     .select_from(
-        t.actions.outerjoin(
-            t.leases, and_(_l.tenant == _a.tenant, _l.action_id == _a.action_id, _l.fence == _a.fence)
-        )
+        t.actions.outerjoin(t.leases, and_(_l.tenant == _a.tenant, _l.action_id == _a.action_id, _l.fence == _a.fence))
     )
     .where(
         _a.tenant == param("tenant"),

@@ -8,6 +8,7 @@ from signoff.adapters.sql.rows import Noun
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
@@ -20,7 +21,8 @@ KEYS = Noun(ApiKey, tables.api_keys)
 HALTS = Noun(Halt, tables.halts)
 PUBLICATIONS = Noun(Publication, tables.publications)
 VOTES = Noun(Vote, tables.votes)
+IMPACTS = Noun(Counted, tables.impacts)
 
 NOUNS: dict[type, Noun[Any]] = {
-    noun.kind: noun for noun in (ACTIONS, RUNS, PEOPLE, AGENTS, KEYS, HALTS, PUBLICATIONS, VOTES)
+    noun.kind: noun for noun in (ACTIONS, RUNS, PEOPLE, AGENTS, KEYS, HALTS, PUBLICATIONS, VOTES, IMPACTS)
 }

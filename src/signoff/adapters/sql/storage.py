@@ -24,6 +24,7 @@ from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.ledger import SqlLedger, SqlPayloads
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.stored import SqlStored
+from signoff.adapters.sql.sums import SqlSums
 from signoff.adapters.sql.tally import Line, RunTally
 from signoff.core.action.lifecycle import Action
 from signoff.core.errors import Conflict, Unavailable
@@ -54,6 +55,7 @@ class SqlTransaction:
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
         self.leases = SqlLeases(connection, tenant)
+        self.sums = SqlSums(connection, tenant)
         self.stored = SqlStored(connection, tenant)
 
     def insert(self, row: Any) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
 from signoff.core.authority.halt import Halt
+from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
@@ -65,6 +66,7 @@ api_keys = _of("api_keys", ApiKey, "key_id")
 halts = _of("halts", Halt, "halt_id")
 publications = _of("publications", Publication, "publication_id")
 votes = _of("votes", Vote, "action_id", "digest", "person_id")
+impacts = _of("impacts", Counted, "action_id", "key")
 
 entries = Table(
     "entries",
@@ -161,6 +163,7 @@ Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=
 Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
 Index("actions_late", actions.c.tenant, actions.c.action_id, sqlite_where=LATE)
 Index("actions_waiting", actions.c.tenant, actions.c.by, actions.c.state, sqlite_where=WAITING)
+Index("impacts_window", impacts.c.tenant, impacts.c.key, impacts.c.at, impacts.c.amount)
 Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OPEN_RUN)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
 Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)

@@ -10,12 +10,14 @@ from signoff.app.action.case import bearing_again, found, load, require_standing
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.propose import judged
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
+from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
 from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, Forbidden, Malformed
@@ -107,16 +109,17 @@ async def edit(
     await world.systems.look(case.contract.server)
     resource, is_known = resource_tag(world, caller.tenant, case.contract, case.tool, args)
 
-    def decision_of(tx: Transaction, action: Action, run: Run) -> Decision:
+    def decision_of(tx: Transaction, action: Action, run: Run) -> tuple[Decision, Bearing]:
         b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
-        return _as_edit(action, decide(b, args, again=True))
+        b = with_impacts(world, tx, b, args, action_id)
+        return _as_edit(action, decide(b, args, again=True)), b
 
     def before_gathering(tx: Transaction) -> None:
         # Nothing is asked of the target for arguments, or by people, that are refused anyway.
         action, run = found(tx.actions.get(action_id), action_id), tx.runs.get(case.run.run_id)
         assert run is not None
         approval.may_edit(action, approval.duties_of(action), _active(tx.authority.person(caller.id)), digest, tx.now)
-        _require_asked(decision_of(tx, action, run))
+        _require_asked(decision_of(tx, action, run)[0])
 
     await world.storage.view(caller.tenant, before_gathering)
     gathers = needs_gathering(case.tool)
@@ -133,7 +136,8 @@ async def edit(
         assert run is not None
         person = _active(tx.authority.person(caller.id))
         approval.may_edit(action, approval.duties_of(action), person, digest, tx.now)
-        decision = judged(decision_of(tx, action, run), seen)
+        decided, b = decision_of(tx, action, run)
+        decision = judged(decided, seen)
         _require_asked(decision)
         details = {check.check: check.detail for check in decision.checks if check.detail}
         explained = case.seal.seal(action_id, f"decision.{revision}", details)
@@ -151,7 +155,8 @@ async def edit(
             "resource": resource,
         }
         changes["digest"] = approval.digest(replace(action, **changes), run)
-        return record.move(tx, action, "action.edited", payloads, **changes)
+        impacts = counted(b, action) if b.impacts else None
+        return record.move(tx, action, "action.edited", payloads, impacts=impacts, **changes)
 
     action = await world.storage.transact(caller.tenant, body, guards=(action_id,))
     world.bell.ring(action_id)

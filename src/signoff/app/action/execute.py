@@ -14,6 +14,7 @@ from signoff.app import record
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
 from signoff.app.action.ending import end_sent, end_unsent, link_original
 from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.impacts import with_impacts
 from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
 from signoff.app.action.receipts import issue
@@ -76,7 +77,8 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             return action, False
         if action.revision != case.action.revision or not seen.is_fresh(tx.now):
             return action, False  # what was gathered is about something else, or too old: the clock brings it back
-        decision = decide(bearing_again(world, tx, case, action, run), case.args, again=True)
+        b = with_impacts(world, tx, bearing_again(world, tx, case, action, run), case.args, action_id)
+        decision = decide(b, case.args, again=True)
         if (refused := _refusal(tx, case, action, run, decision, seen, moved)) is not None:
             if refused[1] in OUTAGES and not _is_given_up(action, tx.now):
                 return action, False

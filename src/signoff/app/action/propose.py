@@ -25,6 +25,7 @@ from signoff.app.action.case import (
 from signoff.app.action.ending import end_unsent
 from signoff.app.action.gather import Seen, gather, needs_gathering
 from signoff.app.action.hand import Hand
+from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
@@ -95,6 +96,7 @@ async def propose(
         tool, contract = known or (None, None)
         resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
         b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known)
+        b = with_impacts(world, tx, b, proposal.args, "")
         decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
         action = Action(
             tenant=tx.tenant,
@@ -121,11 +123,11 @@ async def propose(
             epoch=caller.epoch,
         )
         if decision.verdict is not Verdict.DENY and tool and tool.effect is Effect.WRITE and needs_gathering(tool):
-            return record.begin(tx, action, "action.proposed", payloads), None, True
+            return record.begin(tx, action, "action.proposed", payloads, counted(b, action)), None, True
         row, more = decided(tx, now_run, action, decision, minted, seal, None)
         if row.state is State.PROPOSED and not execute.is_busy(tx, row):
             row = execute.claimed(world, tx, row)
-        row = record.begin(tx, row, "action.proposed", [*payloads, *more])
+        row = record.begin(tx, row, "action.proposed", [*payloads, *more], counted(b, row))
         if row.state is not State.DISPATCHING or not (tool and contract):
             return row, None, True
         return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal, hand), True
@@ -185,7 +187,7 @@ async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bo
             return now, False
         run = tx.runs.get(now.run_id)
         assert run is not None
-        b = bearing_again(world, tx, case, now, run)
+        b = with_impacts(world, tx, bearing_again(world, tx, case, now, run), case.args, now.action_id)
         decision = within_quotas(world, tx, b, now.by, judged(decide(b, case.args), seen))
         if (denial := decision.denial) and denial.check == "halt":
             return end_unsent(tx, now, State.STOPPED, denial.reason), False

@@ -18,6 +18,7 @@ from signoff.app.action.case import (
 )
 from signoff.app.action.execute import execute, is_ready
 from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.outcome import conflict_of, result_of
 from signoff.app.action.propose import decided, ids_for_action, judged
 from signoff.app.world import World
@@ -96,6 +97,7 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
             epoch=caller.epoch if caller.is_agent else None,
         )
         b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
+        b = with_impacts(world, tx, b, args, "")
         decision = judged(decide(b, args), seen)
         if moved and decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))
@@ -103,7 +105,7 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
         row, more = decided(tx, run, action, decision, minted, case.seal, preview)
         if row.state is not State.DENIED:
             record.move(tx, now, "action.reversal_proposed", reversed_by=minted.action)
-        return record.begin(tx, row, "action.proposed", [kept, *more])
+        return record.begin(tx, row, "action.proposed", [kept, *more], counted(b, row))
 
     action = await world.storage.transact(caller.tenant, body, guards=(case.run.run_id, action_id))
     if is_ready(action):

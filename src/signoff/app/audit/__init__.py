@@ -14,6 +14,7 @@ from signoff.app.audit.findings import AuditReport as AuditReport
 from signoff.app.audit.findings import Finding as Finding
 from signoff.app.audit.findings import Findings
 from signoff.app.audit.kept import read_kept, streams_without_entry
+from signoff.app.audit.limits import Limits
 from signoff.app.audit.payloads import COMMITTED, Payloads
 from signoff.app.audit.state import End, Fold, Step
 from signoff.app.audit.streams import Progress, check_streams
@@ -89,17 +90,18 @@ def audit_rows(
     held = _epochs(tx, origin, found)
     kept = read_kept(tx, held, keys, against, found)
     actions = Actions(tx, held, keys, Shelf(), found)
-    payloads = Payloads(tx, keyring, found)
+    payloads, limits = Payloads(tx, keyring, found), Limits(tx, found)
     steps: dict[type, list[Step]] = {kind: [payloads.step] for kind in COMMITTED}
     ends: dict[type, list[End]] = {kind: [payloads.end] for kind in COMMITTED}
-    steps |= {Action: [actions.step, payloads.step], Run: [actions.step_run, payloads.step]}
-    ends |= {Action: [actions.end, payloads.end], Run: [actions.end_run, payloads.end]}
+    steps |= {Action: [actions.step, limits.step, payloads.step], Run: [actions.step_run, payloads.step]}
+    ends |= {Action: [actions.end, limits.end, payloads.end], Run: [actions.end_run, payloads.end]}
     fold = Fold(tx, found, steps, ends)
     streams = check_streams(tx, found, fold, kept.promised, tell)
     if keyring is not None:
         _check_marks(tx, found)
     fold.finish()
     actions.finish()
+    limits.finish()
     payloads.finish(streams.entries == 0)
     streams_without_entry(tx, kept, found)
     *earlier, tree = check_tree(tx, held, keys, kept.checkpoints, found, tell)
@@ -113,7 +115,7 @@ def audit_rows(
         root=tree.root,
         checkpoints=tree.checkpoints,
         proved=tree.proved,
-        rows=fold.counts | actions.counts() | payloads.counts(),
+        rows=fold.counts | actions.counts() | limits.counts() | payloads.counts(),
         receipts=actions.receipts,
         payloads=payloads.opened,
         findings=tuple(found.kept),

@@ -62,6 +62,7 @@ class Told:
     head: str = ""
     index: int | None = None
     votes: list[dict[str, Any]] = field(default_factory=list)
+    impacts: list[dict[str, Any]] = field(default_factory=list)  # the last told: an edit replaces them
     payloads: dict[str, str] = field(default_factory=dict)  # name by commitment, where no column holds it
 
     def noun(self, tenant: str) -> Any:
@@ -165,6 +166,8 @@ class Fold:
         for table, rows in entry.get("rows", {}).items():
             if table == "votes":
                 told.votes += rows
+            elif table == "impacts":
+                told.impacts = rows
             elif table == "payloads":
                 told.payloads |= {str(row.get("commitment")): str(row.get("name")) for row in rows}
             else:

@@ -54,6 +54,10 @@ CONCLUDED = FINAL | {S.SUCCEEDED, S.REVERSAL_FAILED}
 NOT_SENT = frozenset({S.PROPOSED, S.HELD, S.PENDING_APPROVAL, S.APPROVED})
 IN_FLIGHT = frozenset({S.DISPATCHING, S.IN_DOUBT, S.NEEDS_PERSON})
 AWAITING_PEOPLE = frozenset({S.PENDING_APPROVAL, S.HELD})
+WITHOUT_EFFECT = FINAL - {S.FAILED, S.REVERSED}
+"""How an action ends of which nothing was sent."""
+MAY_BE_DONE = frozenset({"found_late", "late_look_unanswered", "late_find_settled"})
+"""Why a write that failed as absent may have been done all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,16 @@ class Action:
     @property
     def is_write(self) -> bool:
         return self.effect == "write"
+
+    @property
+    def may_have_effect(self) -> bool:
+        """Whether it is done or may still be; what was reversed was done (contract, section 1, "Limits").
+
+        A failed egress may have left, unless it was not sent. `adapters/sql/sums.py` says the same in SQL.
+        """
+        if self.state is State.FAILED:
+            return self.reason in MAY_BE_DONE or (self.effect == "egress" and self.reason != "not_sent")
+        return self.state not in WITHOUT_EFFECT
 
 
 def check_move(before: State, after: State) -> None:

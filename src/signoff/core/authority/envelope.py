@@ -57,7 +57,6 @@ NOT_ENFORCED: Mapping[str, str] = {
     "facts": "fetches no facts",
     "permissions.rules": "evaluates no rules",
     "step_up": "cannot ask an approver to prove anew who they are",
-    "limits": "keeps no impact limits",
     "provenance": "does not trace where arguments come from",
     "holds": "has no review windows",
     "spend": "keeps no budgets beyond the task",

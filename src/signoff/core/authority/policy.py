@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.check import bounds, care, fit, rules, standing
+from signoff.core.authority.check import bounds, care, fit, limits, rules, standing
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.envelope import DAY_US, Mode
@@ -65,6 +65,7 @@ PROPOSAL: tuple[CheckFunction, ...] = (
     standing.agent, standing.halt, standing.run, standing.version,
     fit.tool, fit.registered, fit.contract, fit.pin, fit.key, fit.args, fit.resource,
     bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, bounds.tokens,
+    limits.limits,
     care.risk_class, care.writes, care.mode, rules.rules, care.injection, care.citations,
 )  # fmt: skip
 # What an agent did since weighs nothing; what it has had sent does, for that is a budget.

@@ -130,7 +130,7 @@ def read_limits(reader: Reader, node: Node | None, approvers: Approvers) -> dict
         duty = None
         if then is Then.APPROVE or "approve" in fields:
             at = fields.get("then", item)
-            duty = _duty(reader, fields.get("approve"), f"{path}.approve", at, approvers, "limit_asks")
+            duty = _duty(reader, fields.get("approve"), f"{path}.approve", at, approvers, "limit_exceeded")
         if None in (limit_id, tool, amount, window, most, then) or ("per" in fields and per is None):
             continue  # each of these is a finding already
         assert limit_id is not None and tool is not None and amount is not None and window is not None
