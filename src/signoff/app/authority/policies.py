@@ -12,7 +12,7 @@ from signoff.app.action.ending import end_unsent
 from signoff.app.world import World
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, State
 from signoff.core.authority.contract import Contract, ToolDescription, load_contract
-from signoff.core.authority.envelope import load_envelope
+from signoff.core.authority.envelope import Envelope, load_envelope
 from signoff.core.authority.page import Finding, Severity
 from signoff.core.authority.publication import Publication, same_version
 from signoff.core.errors import Conflict, Malformed, NotFound, SignoffError
@@ -39,13 +39,35 @@ async def publish_envelope(world: World, caller: Caller, text: str, file: str = 
         Conflict: this version has other content.
     """
     require(caller, "author")
-    pages = await world.storage.view(caller.tenant, world.shelf.pages)
-    envelope, findings = load_envelope(text, file, {name: tool for name, (tool, _) in pages.tools.items()})
+    envelope, findings = await checked(world, caller.tenant, text, file)
     if envelope is None:
         raise _refused("envelope", findings)
     return await _publish(
         world, caller, "envelope", envelope.workflow, envelope.version, envelope.digest, text, findings
     )
+
+
+async def checked(world: World, tenant: str, text: str, file: str) -> tuple[Envelope | None, list[Finding]]:
+    """Return the envelope that `text` says under the contracts in force, and everything there is to mend in it.
+
+    Where it has expressions or sources, the servers of its tools are asked for their schemas, so that a misspelt field
+    is found. One that does not answer is no obstacle: a warning says what was not checked.
+    """
+    pages = await world.storage.view(tenant, world.shelf.pages)
+    tools = {name: tool for name, (tool, _) in pages.tools.items()}
+    envelope, findings = load_envelope(text, file, tools)
+    if envelope is None or not (envelope.facts or envelope.rules or envelope.limits or envelope.provenance):
+        return envelope, findings
+    spoken = {fact.tool for fact in envelope.facts.values()} | envelope.allowed_tools
+    contracts = {contract.digest: contract for name in spoken & tools.keys() for contract in [pages.tools[name][1]]}
+    offers = await asyncio.gather(*(_offered(world, contract) for contract in contracts.values()))
+    descriptions = {
+        name: offered[tool.server_name]
+        for contract, offered in zip(contracts.values(), offers, strict=True)
+        for name, tool in contract.tools.items()
+        if tool.server_name in offered
+    }
+    return load_envelope(text, file, tools, descriptions=descriptions)
 
 
 async def publish_contract(
@@ -62,6 +84,8 @@ async def publish_contract(
     """
     require(caller, "author")
     contract, findings = load_contract(text, file)
+    if contract is not None:
+        world.systems.forget(contract.server)
     if contract is not None and (offered := await _offered(world, contract)):
         contract, findings = load_contract(text, file, offered)
     if contract is None:
@@ -72,7 +96,6 @@ async def publish_contract(
 
 async def _offered(world: World, contract: Contract) -> dict[str, ToolDescription]:
     """Return the tools of a contract as its server describes them now, those left out that are pinned otherwise."""
-    world.systems.forget(contract.server)
     with suppress(TimeoutError, SignoffError):
         async with asyncio.timeout(LOOK_S):
             await world.systems.look(contract.server)

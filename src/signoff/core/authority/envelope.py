@@ -5,14 +5,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from signoff.core.authority.bound_reading import read_done, read_downgrade, read_holds, read_spend
+from signoff.core.authority.description import ToolDescription
 from signoff.core.authority.envelope_check import PAGE_LINES_MAX, check_approvals, check_tools, check_wording
 from signoff.core.authority.inert import INERT, InertControl, inert_controls
 from signoff.core.authority.page import Finding, Node, Page, read_page
 from signoff.core.authority.reading import Reader
+from signoff.core.authority.rule_check import Places, check_rules
 from signoff.core.authority.rule_reading import Approvers, fact_names, read_facts, read_limits, read_rules
 from signoff.core.authority.source_reading import read_provenance
 from signoff.core.authority.terms import DAY_US, Budgets, Envelope, Loops, Mode
 from signoff.core.authority.tool import ToolContract
+from signoff.core.authority.trust_check import check_trust
+from signoff.core.authority.type_check import check_types
 from signoff.core.money import MICROS
 
 __all__ = [
@@ -54,8 +58,6 @@ NAMED = (
 )
 # Who makes a control work removes its key here, in the same commit; till then its page is read and refused.
 NOT_ENFORCED: Mapping[str, str] = {
-    "facts": "fetches no facts",
-    "permissions.rules": "evaluates no rules",
     "step_up": "cannot ask an approver to prove anew who they are",
     "provenance": "does not trace where arguments come from",
     "holds": "has no review windows",
@@ -75,6 +77,7 @@ def load_envelope(
     file: str,
     contracts: Mapping[str, ToolContract] | None = None,
     *,
+    descriptions: Mapping[str, ToolDescription] | None = None,
     one_page: bool = False,
     kept: Collection[str] = (),
 ) -> tuple[Envelope | None, list[Finding]]:
@@ -83,6 +86,8 @@ def load_envelope(
     Args:
         file: its name in findings; nothing is read from it.
         contracts: the known tools; without them, tools are not checked and a warning says so.
+        descriptions: the pinned tools by our names, as their servers describe them; with them and `contracts`,
+            expressions are checked against the schemas, so that a misspelt field is found here.
         one_page: also warn past 60 lines.
         kept: keys of `NOT_ENFORCED` that are kept all the same, as in a test of what will keep them.
 
@@ -93,10 +98,14 @@ def load_envelope(
     if page is None:
         return None, findings
     reader = Reader(page, findings)
-    envelope = _read(reader, page, kept)
+    envelope, places = _read(reader, page, kept)
     check_wording(reader, one_page)
     check_tools(reader, envelope, contracts)
     check_approvals(reader, envelope, contracts)
+    check_rules(reader, envelope, places)
+    if contracts is not None:
+        check_trust(reader, envelope, places, contracts)
+        check_types(reader, envelope, places, contracts, descriptions or {})
     return (None if reader.has_errors else envelope), reader.sorted_findings()
 
 
@@ -112,11 +121,11 @@ def read_published(
     if page is None:
         return None, findings
     reader = Reader(page, findings)
-    envelope = _read(reader, page, kept)
+    envelope, _ = _read(reader, page, kept)
     return (None if reader.has_errors else envelope), reader.sorted_findings()
 
 
-def _read(reader: Reader, page: Page, kept: Collection[str]) -> Envelope:
+def _read(reader: Reader, page: Page, kept: Collection[str]) -> tuple[Envelope, Places]:
     """Read every key; what is wrong is a finding, and its default stands in."""
     missing = {key: why for key, why in NOT_ENFORCED.items() if key not in kept}
     root = _known(reader, page.root, "", missing)
@@ -147,7 +156,7 @@ def _read(reader: Reader, page: Page, kept: Collection[str]) -> Envelope:
     loops = reader.fields(
         top.get("loops"), "loops", ("max_identical_calls", "max_denials", "max_steps", "max_run_seconds")
     )
-    return Envelope(
+    envelope = Envelope(
         file=page.file,
         text=page.text,
         digest=page.digest,
@@ -197,6 +206,7 @@ def _read(reader: Reader, page: Page, kept: Collection[str]) -> Envelope:
         done=read_done(reader, top.get("done")),
         lines=dict(reader.lines),
     )
+    return envelope, Places(rules, limits, holds)
 
 
 def _known(reader: Reader, node: Node, prefix: str, missing: Mapping[str, str]) -> Node:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from signoff.core.authority.page import Node, quoted
 from signoff.core.authority.reading import Reader
+from signoff.core.authority.rules import Then
 from signoff.core.authority.terms import Envelope, Mode
 from signoff.core.authority.tool import Effect, Risk, ToolContract
 
@@ -75,18 +76,41 @@ def check_tools(reader: Reader, envelope: Envelope, contracts: Mapping[str, Tool
                 "Without one, nobody can say whether it writes.",
                 f"Did you mean `{near[0]}`?" if near else "Describe it in the contract file of its system.",
             )
-        elif not contract.has_reversal_story and not _asks(envelope, contract):
+        elif not contract.has_reversal_story and not _always_asks(envelope, contract):
             reader.error(
                 item,
                 "envelope.no_way_back",
                 f"{quoted(item.text)} writes without asking, and nobody said how to undo it.",
-                "Its contract has neither `undo` nor `reversal_note`, and this page does not make it ask.",
+                "Its contract has neither `undo` nor `reversal_note`, and this page may let it go unasked.",
                 "Say in the contract how it is taken back, or set `write_actions_require_approval: true`.",
             )
 
 
+def _always_asks(envelope: Envelope, contract: ToolContract) -> bool:
+    """Tell whether each call of this tool asks, also when the tier of an `allow` is open."""
+    is_allowed = any(rule.tool == contract.name and rule.then is Then.ALLOW for rule in envelope.rules)
+    if is_allowed and envelope.mode is Mode.AUTONOMOUS and contract.risk is not Risk.D:
+        return False
+    return _asks(envelope, contract)
+
+
+def _may_ask(envelope: Envelope, contract: ToolContract) -> bool:
+    """Tell whether a call of this tool may come to ask the roles of the page."""
+    sourcing = envelope.provenance.get(contract.name)
+    if sourcing is not None and not sourcing.then_deny:
+        return True
+    is_inert = bool(
+        envelope.citations_for or envelope.budgets.tokens_max or envelope.injection_threshold_ppm is not None
+    )
+    return (
+        contract.name in envelope.holds
+        or _asks(envelope, contract)
+        or (is_inert and contract.effect is not Effect.READ and envelope.mode is not Mode.SUGGEST)
+    )
+
+
 def _asks(envelope: Envelope, contract: ToolContract) -> bool:
-    """Tell whether a call of this tool asks a person under this page (contract, section 1, "Modes")."""
+    """Tell whether a call of this tool asks by default under this page (contract, section 1, "Modes")."""
     if envelope.mode is Mode.WATCH:
         return True
     if envelope.mode is Mode.SUGGEST or contract.effect is Effect.READ:
@@ -109,7 +133,11 @@ def check_approvals(reader: Reader, envelope: Envelope, contracts: Mapping[str, 
     if envelope.approval_roles or envelope.mode is Mode.SUGGEST:
         return
     known = [contracts[name] for name in envelope.allowed_tools if name in contracts] if contracts is not None else None
-    if known is not None and len(known) == len(envelope.allowed_tools) and not any(_asks(envelope, c) for c in known):
+    if (
+        known is not None
+        and len(known) == len(envelope.allowed_tools)
+        and not any(_may_ask(envelope, c) for c in known)
+    ):
         return
     reader.error(
         at,

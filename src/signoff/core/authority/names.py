@@ -6,14 +6,16 @@ are named one by one, as `facts.vendor`; `args` is a map until the tool's schema
 `action.rationale` and `action.citations` are the agent's own claims; one that was not made is `null`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from signoff.core.authority.rule import Names
 from signoff.core.principal import Person
 from signoff.core.run import Run
 
+Fields = tuple[tuple[str, str], ...]
 CLAIMS: Final = ("confidence", "rationale", "citations")
 RUN: Final = (
     ("run.id", "string"),
@@ -34,9 +36,13 @@ CLAIMS_ONLY: Final = Names((), tuple((f"action.{claim}", "dyn") for claim in CLA
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def names_of(facts: Iterable[str], *, args: Collection[tuple[str, str]] | None = None) -> Names:
-    """Return the names of a condition: each of `facts` as a map, and `args` as a map unless it is typed."""
-    shapes = tuple((f"facts.{name}", "map") for name in facts)
+def names_of(
+    facts: Iterable[str], *, args: Fields | None = None, results: Mapping[str, Fields] = MappingProxyType({})
+) -> Names:
+    """Return the names of a condition: each of `facts` by its typed `results`, else as a map, and so `args`."""
+    shapes: list[tuple[str, str]] = []
+    for name in facts:
+        shapes += results.get(name, ((f"facts.{name}", "map"),))
     own = (*RUN, *PRINCIPAL, *ACTION)
     return Names(("args",), (*shapes, *own)) if args is None else Names((), (*args, *shapes, *own))
 

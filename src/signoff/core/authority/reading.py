@@ -33,7 +33,7 @@ _NOT_TEXT = re.compile(
 
 
 class Reader:
-    """Gathers findings on one page, the line of each key that was read, and by path the value that stands there."""
+    """Gathers findings on one page, and by path the line of each key that was read and its node."""
 
     def __init__(self, page: Page, findings: Collection[Finding]) -> None:
         self.page = page

@@ -158,6 +158,15 @@ def compile_expression(text: str, names: Names) -> Expression:
     return Expression(text, names, kind, program, used)
 
 
+def compiles(text: str, names: Names) -> bool:
+    """Tell whether `text` compiles against `names`."""
+    try:
+        compile_expression(text, names)
+    except CannotCompile:
+        return False
+    return True
+
+
 TYPES: Final[Mapping[str, Any]] = {
     "string": cel.Type.STRING,
     "int": cel.Type.INT,

@@ -15,7 +15,7 @@ from signoff.core.authority.limit import Limit
 from signoff.core.authority.names import ARGS_ONLY, names_of
 from signoff.core.authority.page import Node, quoted
 from signoff.core.authority.reading import Reader
-from signoff.core.authority.rule import CannotCompile, Expression, Names, compile_expression, is_word
+from signoff.core.authority.rule import Expression, Names, compile_expression, compiles, is_word
 from signoff.core.authority.rules import Rule, Then
 from signoff.core.money import INT_MAX
 
@@ -61,7 +61,7 @@ def read_facts(reader: Reader, node: Node | None) -> dict[str, Fact]:
         reader.wrong(node, "facts", "names and where they come from", "Write `vendor: {tool: ..., args: {...}}`.")
     for key, item in node.pairs if node is not None and node.kind == "map" else ():
         path = f"facts.{key.text}"
-        reader.lines[path] = key.line
+        reader.lines[path], reader.nodes[path] = key.line, key
         if not is_word(key.text):
             reader.error(
                 key,
@@ -207,20 +207,10 @@ def _naming(when: Expression, facts: tuple[str, ...]) -> tuple[frozenset[str], E
     A fact is named if the condition does not compile without it: the engine itself tells, and a fact that stands in a
     text or a comment is never fetched.
     """
-    used = frozenset(
-        name for name in facts if name in when.text and not _compiles(when.text, names_without(facts, name))
-    )
+    used = frozenset(name for name in facts if name in when.text and not compiles(when.text, _without(facts, name)))
     return used, compile_expression(when.text, names_of(name for name in facts if name in used))
 
 
-def names_without(facts: tuple[str, ...], name: str) -> Names:
+def _without(facts: tuple[str, ...], name: str) -> Names:
     """Return the names of a condition but for one fact."""
     return names_of(other for other in facts if other != name)
-
-
-def _compiles(text: str, names: Names) -> bool:
-    try:
-        compile_expression(text, names)
-    except CannotCompile:
-        return False
-    return True

@@ -33,6 +33,7 @@ def read_provenance(reader: Reader, node: Node | None) -> dict[str, Provenance]:
     for key, item in node.pairs if node is not None and node.kind == "map" else ():
         path = f"provenance.{key.text}"
         reader.lines[path] = key.line
+        reader.nodes[f"provenance {key.text}"] = key  # names have no spaces, and arguments may have points
         if not reader.name(key, "the name of a tool under `provenance`"):
             continue
         if item.kind != "map" or not item.pairs:
@@ -48,7 +49,6 @@ def _tool(reader: Reader, tool: str, node: Node, path: str) -> Provenance:
     for key, value in node.pairs:
         where = f"{path}.{key.text}"
         reader.lines[where] = key.line
-        reader.nodes[where] = value
         if key.text == "then" and value.kind == "scalar":
             then_deny = reader.word(value, where, ("approve", "deny"), "approve") == "deny"
         elif key.text == "intents" and value.kind == "list":
@@ -63,8 +63,12 @@ def _tool(reader: Reader, tool: str, node: Node, path: str) -> Provenance:
                 "It names an argument.",
                 "Write the argument's name.",
             )
-        elif (sourcing := _sourcing(reader, key.text, value, where)) is not None:
-            arguments[key.text] = sourcing
+        else:
+            sources, normal = _form(reader, value, where)
+            found = _sources(reader, sources, where)
+            if sources is not None and found:
+                arguments[key.text] = Sourcing(key.text, found, normal)
+                reader.nodes[f"provenance {tool} {key.text}"] = sources
     if [(key.text, value.kind) for key, value in node.pairs] == [("then", "scalar")]:
         reader.wrong(
             node, path, "an argument or `intents` beside `then`", "Say where a value comes from, or remove it."
@@ -72,26 +76,25 @@ def _tool(reader: Reader, tool: str, node: Node, path: str) -> Provenance:
     return Provenance(tool, arguments, then_deny, intents)
 
 
-def _sourcing(reader: Reader, argument: str, node: Node, where: str) -> Sourcing | None:
-    """Return what one argument must match, from a list of sources or the form that also says how to compare."""
-    normal: str = Normal.EXACT
-    sources: Node | None = node
-    if node.kind == "map":
-        fields = reader.fields(node, where, SOURCING, required=("from",))
-        normal = reader.word(fields.get("normal"), f"{where}.normal", tuple(Normal), Normal.EXACT)
-        sources = fields.get("from")
-        where = f"{where}.from"
-    if sources is None:
-        return None
-    if sources.kind != "list" or not sources.items:
-        reader.wrong(sources, where, "a list of sources", "Write `[user]`, or `[tool:erp.get_invoice.payable_cents]`.")
-        return None
+def _form(reader: Reader, node: Node, where: str) -> tuple[Node | None, Normal]:
+    """Return the list of sources and how to compare, from a plain list or the form `{from: [...], normal: ...}`."""
+    if node.kind != "map":
+        return node, Normal.EXACT
+    fields = reader.fields(node, where, SOURCING, required=("from",))
+    return fields.get("from"), Normal(reader.word(fields.get("normal"), f"{where}.normal", tuple(Normal), Normal.EXACT))
+
+
+def _sources(reader: Reader, node: Node | None, where: str) -> tuple[Source, ...]:
+    """Return the sources, each once."""
+    if node is None:
+        return ()
+    if node.kind != "list" or not node.items:
+        reader.wrong(node, where, "a list of sources", "Write `[user]`, or `[tool:erp.get_invoice.payable_cents]`.")
+        return ()
     found: list[Source] = []
-    for index, item in enumerate(sources.items):
-        place = f"{where}[{index}]"
-        reader.nodes[place] = item
-        source = _source(reader, item, place)
-        if source is not None and source in found:
+    for index, item in enumerate(node.items):
+        source = _source(reader, item, f"{where}[{index}]")
+        if source in found:
             reader.warn(
                 item,
                 "page.twice",
@@ -101,7 +104,7 @@ def _sourcing(reader: Reader, argument: str, node: Node, where: str) -> Sourcing
             )
         elif source is not None:
             found.append(source)
-    return Sourcing(argument, tuple(found), Normal(normal)) if found else None
+    return tuple(found)
 
 
 def _source(reader: Reader, node: Node, where: str) -> Source | None:

@@ -347,7 +347,7 @@ class ToolReader:
         args = self.reader.expressions(node, where, names)
         called = self.described.get(tool) if tool else None
         if called is not None and node is not None and node.kind == "map":
-            known = _properties(called)
+            known = properties_of(called)
             for key, _ in node.pairs:
                 self._check_property(key, key.text, known, where)
         return args
@@ -356,7 +356,7 @@ class ToolReader:
         """Find an argument of this tool that its schema does not have."""
         own = self.described.get(self.name)
         if node is not None and argument is not None and own is not None:
-            self._check_property(node, argument, _properties(own), where)
+            self._check_property(node, argument, properties_of(own), where)
 
     def _check_property(self, node: Node, name: str, known: Collection[str] | None, where: str) -> None:
         if known is None or name in known:
@@ -447,7 +447,7 @@ class ToolReader:
             )
 
 
-def _properties(described: ToolDescription) -> Collection[str] | None:
+def properties_of(described: ToolDescription) -> Collection[str] | None:
     """Return the arguments a tool's schema lists, or None if it takes others too."""
     schema = described.input_schema
     properties = schema.get("properties")

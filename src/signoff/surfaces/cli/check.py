@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`signoff init` and `signoff check`: a small project to begin with, and everything there is to mend in a page.
 
-Nothing here needs a server. A file is told to be an envelope or a contract by the keys at its top.
+Nothing here needs a server, but for `check --live`. A file is told to be an envelope or a contract by the keys at its
+top.
 """
 
 import os
@@ -102,11 +103,15 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Envelopes and contracts.")],
     contracts: Annotated[list[Path] | None, typer.Option(help="Also known: contracts that are not checked.")] = None,
     one_page: Annotated[bool, typer.Option("--one-page", help="Warn of envelopes past 60 lines.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the servers too, and check fields by their schemas.")
+    ] = False,
 ) -> int:
     """Say everything there is to mend in envelopes and contracts, with file, line and column."""
     from signoff.core.authority.contract import load_contract
     from signoff.core.authority.envelope import inert_controls, load_envelope
     from signoff.core.authority.page import Severity
+    from signoff.surfaces.cli.live import descriptions_of
 
     sources = {path: read_page_file(path) for path in [*files, *(contracts or [])]}
     tools: dict[str, ToolContract] = {}
@@ -124,11 +129,22 @@ def check(
             is_known = is_known and contract is not None
             if path in files or contract is None or twice:
                 found[path] = [*(findings if path in files or contract is None else ()), *twice]
+    offered = descriptions_of(shell, systems.values()) if live else None
+    for path, contract in systems.items():
+        if offered is not None and path in files:
+            by_server = {tool.server_name: offered[name] for name, tool in contract.tools.items() if name in offered}
+            found[path] += [
+                one for one in load_contract(sources[path], str(path), by_server)[1] if one not in found[path]
+            ]
     loaded: dict[Path, Envelope] = {}
     for path in files:
         if path not in described:
             envelope, found[path] = load_envelope(
-                sources[path], str(path), tools if described and is_known else None, one_page=one_page
+                sources[path],
+                str(path),
+                tools if described and is_known else None,
+                descriptions=offered,
+                one_page=one_page,
             )
             if envelope is not None:
                 loaded[path] = envelope

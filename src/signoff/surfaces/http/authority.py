@@ -18,7 +18,7 @@ from signoff.app.authority.people import (
     mint_token,
     revoke_key,
 )
-from signoff.app.authority.policies import publish_contract, publish_envelope, withdraw
+from signoff.app.authority.policies import checked, publish_contract, publish_envelope, withdraw
 from signoff.app.world import World
 from signoff.core.authority.envelope import load_envelope
 from signoff.core.errors import Malformed
@@ -125,9 +125,7 @@ def _pages(routes: APIRouter, world: World) -> None:
         """Load an envelope against the contracts in force without publishing it: all findings at once."""
         caller, said = caller_in(request), await b.read(request, b.PageBody)
         require_person(caller)
-        pages = await world.storage.view(caller.tenant, world.shelf.pages)
-        contracts = {name: tool for name, (tool, _) in pages.tools.items()}
-        loaded, findings = load_envelope(said.text, said.file or f"{workflow}.yaml", contracts)
+        loaded, findings = await checked(world, caller.tenant, said.text, said.file or f"{workflow}.yaml")
         return json_reply(
             {
                 "is_loadable": loaded is not None,

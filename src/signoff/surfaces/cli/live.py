@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the servers of contracts what they offer, so that a page's field names are checked against their schemas."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from signoff.surfaces.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from signoff.core.authority.contract import Contract, ToolDescription
+    from signoff.core.authority.tool import Server
+
+
+def descriptions_of(shell: Shell, contracts: "Iterable[Contract]") -> "dict[str, ToolDescription]":
+    """Return the tools of `contracts` by our names, as their servers describe them now; without those pinned otherwise.
+
+    Raises:
+        SignoffError: a server cannot be reached; half an answer would pass for a check.
+    """
+    from signoff.core.authority.contract import schema_digest
+
+    contracts = tuple(contracts)
+
+    async def ask(server: "Server") -> "dict[str, ToolDescription]":
+        connector = shell.doors.connect(server)
+        try:
+            return dict(await connector.describe())
+        finally:
+            await connector.close()
+
+    async def ask_all() -> "dict[Server, dict[str, ToolDescription]]":
+        return {server: await ask(server) for server in dict.fromkeys(one.server for one in contracts)}
+
+    offered = asyncio.run(ask_all())
+    return {
+        name: found
+        for contract in contracts
+        for name, tool in contract.tools.items()
+        if (found := offered[contract.server].get(tool.server_name)) is not None
+        and tool.schema_digest in (None, schema_digest(found))
+    }
