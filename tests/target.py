@@ -47,6 +47,7 @@ DESCRIBED = {
         _tool("book.preview", {"shelf": TEXT, "amount": NUMBER}, {"changes": {"type": "array"}}, version=NUMBER),
         _tool("book.find", {}, {"entry_id": TEXT}, key=TEXT, name=TEXT),
         _tool("book.get", {"entry_id": TEXT}, {"entry_id": TEXT, "status": TEXT, "amount": NUMBER}),
+        _tool("book.shelf", {"shelf": TEXT}, {"is_open": {"type": "boolean"}, "room": NUMBER}),
     )
 }
 
@@ -92,6 +93,7 @@ TOOLS: dict[str, list[str]] = {
     "book.preview": ["effect: read"],
     "book.find": ["effect: read"],
     "book.get": ["effect: read", "cost: {usd: 0.01}"],
+    "book.shelf": ["effect: read", "output: {trust: trusted}"],
 }  # fmt: skip
 
 
@@ -137,7 +139,7 @@ class Target:
     Plans: `ok`, `error:<code>`, `lost_before`, `lost_after`, `late` (written when `land()` is called), `bad_answer`,
     `not_sent`, `hang` (written, but answered only after `restart()`, that is never).
     Readings: `ok`, `fail`, `lost`, `unreachable`, `absent` (a look-up that lags), `wrong` (finds another's write),
-    `garbage`.
+    `garbage`, `hang` (answered only after `restart()`).
     """
 
     described: dict[str, ToolDescription] = field(default_factory=lambda: dict(DESCRIBED))
@@ -152,6 +154,9 @@ class Target:
     sending: int = 0
     sending_most: int = 0
     versions: Counter[str] = field(default_factory=lambda: Counter("abcdef"))
+    shelves: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # what `book.shelf` says of one: open, room for 100
     double_writes: int = 0
     is_down: bool = False
     pause: float = 0.0  # real seconds that each call takes at least
@@ -180,6 +185,11 @@ class Target:
                 return Answered({"entry_id": "E-999", "amount": 1, "shelf": "z", "text": "other"})
             case "garbage":
                 return Answered({"nonsense": 1})
+            case "hang":
+                event = asyncio.Event()
+                self.hanging.append(event)
+                await event.wait()
+                return Lost("The process ended.")
         return self._answered(call)
 
     async def execute(self, call: Call) -> Answer:
@@ -275,4 +285,6 @@ class Target:
             if row is None:
                 return Errored("unknown", "No such entry.")
             return Answered({"entry_id": row.entry_id, "status": row.status, "amount": row.amount})
+        if call.name == "book.shelf":
+            return Answered({"is_open": True, "room": 100} | self.shelves.get(str(args["shelf"]), {}))
         return Errored("unknown_tool", call.name)

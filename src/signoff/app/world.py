@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from signoff.app.answers import Answers
 from signoff.app.pages import Shelf
 from signoff.app.payloads import Keyring, Seal
 from signoff.app.systems import Systems
@@ -98,6 +99,7 @@ class World:
     is_alone: bool = True  # this process alone owns the database
     quotas: Quotas = field(default_factory=Quotas)
     shelf: Shelf = field(default_factory=Shelf)
+    answers: Answers = field(default_factory=Answers)
     bell: Bell = field(default_factory=Bell)
     legs: Legs = field(default_factory=Legs)
     tags: dict[str, Seal] = field(default_factory=dict)  # by tenant: keyed digests that agree across runs

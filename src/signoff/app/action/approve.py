@@ -9,9 +9,11 @@ from signoff.app import record
 from signoff.app.action.case import bearing_again, found, load, require_standing, resource_tag, seen
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
-from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.facts import look, sealed_facts
+from signoff.app.action.gather import Seen
 from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.propose import judged
+from signoff.app.answers import NOTHING
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
@@ -109,8 +111,11 @@ async def edit(
     await world.systems.look(case.contract.server)
     resource, is_known = resource_tag(world, caller.tenant, case.contract, case.tool, args)
 
-    def decision_of(tx: Transaction, action: Action, run: Run) -> tuple[Decision, Bearing]:
-        b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
+    def decision_of(tx: Transaction, action: Action, run: Run, seen: Seen | None) -> tuple[Decision, Bearing]:
+        facts = seen.facts if seen is not None else NOTHING
+        b = bearing_again(world, tx, case, action, run, facts, is_gathered=seen is not None)
+        # Whoever edits has others look at it, though an open tier would let the new arguments through.
+        b = replace(b, is_resource_known=is_known, open_tiers=frozenset())
         b = with_impacts(world, tx, b, args, action_id)
         return _as_edit(action, decide(b, args, again=True)), b
 
@@ -119,15 +124,15 @@ async def edit(
         action, run = found(tx.actions.get(action_id), action_id), tx.runs.get(case.run.run_id)
         assert run is not None
         approval.may_edit(action, approval.duties_of(action), _active(tx.authority.person(caller.id)), digest, tx.now)
-        _require_asked(decision_of(tx, action, run)[0])
+        _require_asked(decision_of(tx, action, run, None)[0])
 
     await world.storage.view(caller.tenant, before_gathering)
-    gathers = needs_gathering(case.tool)
-    seen = await gather(world, case.contract, case.tool, args, case.action.key) if gathers else Seen()
+    seen = await look(world, case.run, case.envelope, case.contract, case.tool, args, case.action.key)
     revision = case.action.revision + 1
     kept = case.seal.seal(action_id, f"args.{revision}", dict(args))
     preview = case.seal.seal(action_id, f"preview.{revision}", seen.preview.as_value()) if seen.preview else None
     said = case.seal.seal(action_id, f"edit.{revision}", {"by": caller.id, "reason": reason})
+    facts = sealed_facts(case.seal, action_id, f"facts.{revision}", seen)
     approval_id = world.mint("apr")
 
     def body(tx: Transaction) -> Action:
@@ -136,12 +141,12 @@ async def edit(
         assert run is not None
         person = _active(tx.authority.person(caller.id))
         approval.may_edit(action, approval.duties_of(action), person, digest, tx.now)
-        decided, b = decision_of(tx, action, run)
+        decided, b = decision_of(tx, action, run, seen)
         decision = judged(decided, seen)
         _require_asked(decision)
         details = {check.check: check.detail for check in decision.checks if check.detail}
         explained = case.seal.seal(action_id, f"decision.{revision}", details)
-        payloads = [kept, said, explained, *([preview] if preview else [])]
+        payloads = [kept, said, explained, *([preview] if preview else []), *facts]
         changes: dict[str, Any] = {
             "revision": revision,
             "args_effective": kept.commitment,

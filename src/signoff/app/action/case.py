@@ -2,10 +2,12 @@
 """A case: one action with everything a leg needs of it, read in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from signoff.app.action.hand import Hand
+from signoff.app.action.traces import bearing_of_traces
+from signoff.app.answers import NOTHING, Facts
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
@@ -35,6 +37,12 @@ class Case:
     preview: Preview | None
     seal: Seal
     hand: Hand | None = None  # of the call that proposed it, if one waits to be told
+    claims: Mapping[str, Any] = field(default_factory=dict)  # read where something of the page looks at them
+
+    @property
+    def rules_apply(self) -> bool:
+        """Whether the page's rules are about it: what a person asks to be undone is theirs to decide."""
+        return not (self.action.reverses and self.action.by.startswith("prs_"))
 
 
 def load(world: World, tx: Transaction, action_id: str) -> Case:
@@ -48,16 +56,19 @@ def load(world: World, tx: Transaction, action_id: str) -> Case:
     assert run is not None
     contract = world.shelf.contract(tx, action.contract)
     revision = action.revision
+    envelope = world.shelf.envelope(tx, run.envelope)
+    asks_claims = action.claims is not None and (envelope.rules or envelope.citations_for)
     preview = world.keyring.open(tx, action_id, f"preview.{revision}") if action.preview else None
     return Case(
         action,
         run,
-        world.shelf.envelope(tx, run.envelope),
+        envelope,
         contract,
         contract.tools[action.tool],
         world.keyring.open(tx, action_id, f"args.{revision}"),
         from_value(preview) if preview is not None else None,
         world.keyring.seal(tx, run.payload_key),
+        claims=world.keyring.open(tx, action_id, "claims") if asks_claims else {},
     )
 
 
@@ -86,6 +97,10 @@ def bearing(
     *,
     decided_under: str | None = None,
     is_resource_known: bool = True,
+    claims: Mapping[str, Any] | None = None,
+    facts: Facts = NOTHING,
+    is_gathered: bool = True,
+    args: Mapping[str, Any] | None = None,
 ) -> Bearing:
     """Return everything that bears on a proposal now, read in the transaction that acts on it.
 
@@ -94,14 +109,21 @@ def bearing(
         besides: the action itself, which is not counted; '' for one that is not recorded yet.
         epoch: of the token with which it was asked; None where a person asked.
         decided_under: digest of the contract file it was decided under before, if it was.
+        facts: what was fetched for the rules about this call.
+        is_gathered: False for a first look, which another with facts follows.
+        args: that are decided on, an edit's too.
     """
     pages = world.shelf.pages(tx)
     known = pages.tool(tool)
     live = world.systems.live(known[1].server, known[0]) if known else None
+    envelope = world.shelf.envelope(tx, run.envelope)
+    traced = cited = None
+    if known is not None and reversal is None and args is not None:
+        traced, cited = bearing_of_traces(world, tx, run, envelope, known[0], args, claims or {}, besides)
     return Bearing(
         now=tx.now,
         run=run,
-        envelope=world.shelf.envelope(tx, run.envelope),
+        envelope=envelope,
         tally=tx.actions.tally(run.run_id, tag, besides),
         halts=tx.authority.halts_in_force(),
         agent=tx.authority.agent(run.agent_id),
@@ -119,15 +141,37 @@ def bearing(
             or governs_alike(tool, world.shelf.contract(tx, decided_under), known[1])
         ),
         is_resource_known=is_resource_known,
+        facts=facts.results,
+        fact_problem=facts.problem,
+        is_gathered=is_gathered,
+        claims=claims or {},
+        traced=traced,
+        cited=cited,
     )
 
 
-def bearing_again(world: World, tx: Transaction, case: Case, action: Action, run: Run) -> Bearing:
-    """Return everything that bears on a recorded action now: for its decision after gathering, an edit, or a claim."""
+def bearing_again(
+    world: World,
+    tx: Transaction,
+    case: Case,
+    action: Action,
+    run: Run,
+    facts: Facts = NOTHING,
+    *,
+    is_gathered: bool = True,
+    args: Mapping[str, Any] | None = None,
+) -> Bearing:
+    """Return everything that bears on a recorded action now: for its decision after gathering, an edit, or a claim.
+
+    Args:
+        args: of an edit; without them its own.
+    """
     reversal = reversal_of(tx, action, case.envelope)
     return bearing(
         world, tx, run, action.tool, action.content_tag, action.action_id, action.epoch, reversal,
-        decided_under=action.contract,
+        decided_under=action.contract, facts=facts, is_gathered=is_gathered,
+        claims=case.claims if action.action_id == case.action.action_id else None,
+        args=args if args is not None else case.args,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import orjson
 from signoff.app import epochs
 from signoff.app.action.case import found
 from signoff.app.action.explain import explain
+from signoff.app.action.facts import known_when
 from signoff.app.action.hand import Hand
 from signoff.app.action.late import late_find
 from signoff.app.action.outcome import outcome_name, outcome_of
@@ -90,6 +91,7 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
     )
     if is_person:
         shown["late_find"] = late_find(world, tx, action)
+        shown["facts"] = known_when(world, tx, action, run, when)
         shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
         if action.state in CONCLUDED:
             shown["key"] = action.key

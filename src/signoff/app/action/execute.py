@@ -13,7 +13,8 @@ from typing import Any
 from signoff.app import record
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
 from signoff.app.action.ending import end_sent, end_unsent, link_original
-from signoff.app.action.gather import Seen, gather, needs_gathering, read_back
+from signoff.app.action.facts import look, needs_facts, sealed_facts
+from signoff.app.action.gather import Seen, needs_gathering, read_back
 from signoff.app.action.impacts import with_impacts
 from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
@@ -64,7 +65,8 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
     if not may_begin:
         return case.action
     await world.systems.look(case.contract.server)
-    seen = await gather(world, case.contract, case.tool, case.args, case.action.key) if _looks_first(case) else Seen()
+    seen = await _looked(world, case) if _looks_first(case) else Seen()
+    facts = sealed_facts(case.seal, action_id, f"facts.{case.action.revision}.{case.action.fence + 1}", seen)
     moved = await _moved(world, case)
 
     def body(tx: Transaction) -> tuple[Action, bool]:
@@ -77,19 +79,21 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             return action, False
         if action.revision != case.action.revision or not seen.is_fresh(tx.now):
             return action, False  # what was gathered is about something else, or too old: the clock brings it back
-        b = with_impacts(world, tx, bearing_again(world, tx, case, action, run), case.args, action_id)
+        b = with_impacts(world, tx, bearing_again(world, tx, case, action, run, seen.facts), case.args, action_id)
         decision = decide(b, case.args, again=True)
         if (refused := _refusal(tx, case, action, run, decision, seen, moved)) is not None:
-            if refused[1] in OUTAGES and not _is_given_up(action, tx.now):
+            is_outage = refused[1] in OUTAGES or (refused[1] == "fact_unavailable" and seen.facts.is_outage)
+            if is_outage and not _is_given_up(action, tx.now):
                 return action, False
             if action.fence:
                 return end_sent(world, tx, action, refused[1]), False
-            return end_unsent(tx, action, *refused), False
+            return end_unsent(tx, action, *refused, tuple(facts)), False
         after = claimed(world, tx, action)
         after = record.move(
             tx,
             action,
             "action.claimed",
+            facts,
             state=after.state,
             fence=after.fence,
             claimed_at=tx.now,
@@ -270,7 +274,15 @@ async def conclude(
 
 def _looks_first(case: Case) -> bool:
     # A retry is decided again on facts and preview too; a first send of an allowed write was gathered for just now.
-    return case.action.is_write and needs_gathering(case.tool)
+    is_previewed = case.action.is_write and needs_gathering(case.tool)
+    return is_previewed or (case.rules_apply and needs_facts(case.envelope, case.action.tool))
+
+
+async def _looked(world: World, case: Case) -> Seen:
+    return await look(
+        world, case.run, case.envelope, case.contract, case.tool, case.args, case.action.key,
+        for_claim=True, rules_apply=case.rules_apply,
+    )  # fmt: skip
 
 
 def may_repeat(tool: ToolContract, action: Action, now: int) -> bool:

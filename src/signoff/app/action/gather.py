@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gather what a decision needs from the outside world, always outside a transaction: the preview of the real change."""
+"""Gather what a decision needs from the outside world, always outside a transaction: the preview of the real change.
+
+The facts that its rules stand on are fetched beside it, by `facts.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from signoff.app.action.case import as_named, evaluated
+from signoff.app.answers import NOTHING, Facts
 from signoff.app.world import World
 from signoff.core.action.doubt import Answer, Answered, Errored, NotSent
 from signoff.core.action.preview import Preview, from_dry_run, from_read
@@ -18,7 +22,7 @@ FRESH_US = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was gathered: a preview, or why there is none; and whether a natural key shows the write done already.
+    """What was gathered: a preview, or why there is none; facts; whether a natural key shows the write done already.
 
     `is_outage`: the system gave no answer at all, which says nothing against the write. `at` is when it was asked,
     microseconds; None where there was nothing to ask.
@@ -29,10 +33,11 @@ class Seen:
     is_duplicate: bool = False
     is_outage: bool = False
     at: int | None = None
+    facts: Facts = NOTHING
 
     def is_fresh(self, now: int) -> bool:
         """Tell whether a claim may still stand on it: a claim decides on what is at most 5 s old."""
-        return self.at is None or now < self.at + FRESH_US
+        return all(at is None or now < at + FRESH_US for at in (self.at, self.facts.at))
 
 
 def needs_gathering(tool: ToolContract) -> bool:
@@ -97,8 +102,17 @@ async def _is_done(world: World, contract: Contract, tool: ToolContract, args: M
 async def _read(
     world: World, contract: Contract, name: str, args: Mapping[str, Expression], names: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    reader = contract.tools[name]
-    answer = await world.systems.read(contract, reader, evaluated(args, names))
+    return await ask(world, contract, contract.tools[name], evaluated(args, names))
+
+
+async def ask(world: World, contract: Contract, reader: ToolContract, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a read tool answers.
+
+    Raises:
+        SignoffError: it gave no answer (code `OUTAGE`), an error, or one that does not fit its pinned schema.
+    """
+    name = reader.name
+    answer = await world.systems.read(contract, reader, args)
     if not isinstance(answer, Answered):
         raise _unanswered(name, answer)
     if problems := _problems(world, contract, reader, answer.result):

@@ -23,7 +23,8 @@ from signoff.app.action.case import (
     within_quotas,
 )
 from signoff.app.action.ending import end_unsent
-from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.facts import look, needs_facts, sealed_facts
+from signoff.app.action.gather import Seen, needs_gathering
 from signoff.app.action.hand import Hand
 from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.payloads import Seal
@@ -95,7 +96,14 @@ async def propose(
             return earlier, None, False
         tool, contract = known or (None, None)
         resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
-        b = bearing(world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known)
+        gathers = tool is not None and (
+            (tool.effect is Effect.WRITE and needs_gathering(tool))
+            or needs_facts(world.shelf.envelope(tx, now_run.envelope), tool.name)
+        )
+        b = bearing(
+            world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known,
+            claims=proposal.claims, is_gathered=not gathers,
+        )  # fmt: skip
         b = with_impacts(world, tx, b, proposal.args, "")
         decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
         action = Action(
@@ -122,7 +130,7 @@ async def propose(
             reserved_usd_micros=decision.reserve_usd_micros,
             epoch=caller.epoch,
         )
-        if decision.verdict is not Verdict.DENY and tool and tool.effect is Effect.WRITE and needs_gathering(tool):
+        if decision.verdict is not Verdict.DENY and gathers:
             return record.begin(tx, action, "action.proposed", payloads, counted(b, action)), None, True
         row, more = decided(tx, now_run, action, decision, minted, seal, None)
         if row.state is State.PROPOSED and not execute.is_busy(tx, row):
@@ -169,6 +177,9 @@ async def onward(world: World, action: Action, minted: Ids | None = None, case: 
     is_mine = action.state is State.DISPATCHING
     if action.is_undecided:
         action, is_mine = await _decide(world, action, minted or ids_for_action(world))
+        if not is_mine and execute.is_ready(action):
+            # Allowed on facts that are too old to be claimed on: they are fetched again.
+            action = await execute.execute(world, action.tenant, action.action_id)
     if is_mine:
         action = await execute.dispatch(world, action, case)
     world.bell.ring(action.action_id)
@@ -176,9 +187,12 @@ async def onward(world: World, action: Action, minted: Ids | None = None, case: 
 
 
 async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bool]:
-    """Gather the preview of a recorded proposal and decide it; also tells whether it was claimed here, to be sent."""
+    """Gather preview and facts of a recorded proposal and decide it; also tells whether it was claimed here."""
     case = await world.storage.view(action.tenant, lambda tx: load(world, tx, action.action_id))
-    seen = await gather(world, case.contract, case.tool, case.args, action.key)
+    seen = await look(
+        world, case.run, case.envelope, case.contract, case.tool, case.args, action.key, rules_apply=case.rules_apply
+    )
+    facts = sealed_facts(case.seal, action.action_id, "facts.1", seen)
     preview = case.seal.seal(action.action_id, "preview.1", seen.preview.as_value()) if seen.preview else None
 
     def body(tx: Transaction) -> tuple[Action, bool]:
@@ -187,14 +201,14 @@ async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bo
             return now, False
         run = tx.runs.get(now.run_id)
         assert run is not None
-        b = with_impacts(world, tx, bearing_again(world, tx, case, now, run), case.args, now.action_id)
+        b = with_impacts(world, tx, bearing_again(world, tx, case, now, run, seen.facts), case.args, now.action_id)
         decision = within_quotas(world, tx, b, now.by, judged(decide(b, case.args), seen))
         if (denial := decision.denial) and denial.check == "halt":
             return end_unsent(tx, now, State.STOPPED, denial.reason), False
         row, more = decided(tx, run, now, decision, minted, case.seal, preview)
         if row.state is State.PROPOSED and not execute.is_busy(tx, row) and seen.is_fresh(tx.now):
             row = execute.claimed(world, tx, row)
-        row = record.move(tx, now, "action.decided", more, **differences(now, row))
+        row = record.move(tx, now, "action.decided", [*more, *facts], **differences(now, row))
         return row, row.state is State.DISPATCHING
 
     return await world.storage.transact(action.tenant, body, guards=(action.run_id, action.action_id))

@@ -17,7 +17,7 @@ from signoff.app.action.case import (
     within_quotas,
 )
 from signoff.app.action.execute import execute, is_ready
-from signoff.app.action.gather import Seen, gather, needs_gathering
+from signoff.app.action.facts import look, sealed_facts
 from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.outcome import conflict_of, result_of
 from signoff.app.action.propose import decided, ids_for_action, judged
@@ -55,10 +55,14 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
     args = evaluated(tool.undo.args, names_of(world, case, result=outcome))
     minted = ids_for_action(world)
     moved = await conflict_of(world, caller.tenant, action_id)
-    seen = await gather(world, contract, reverser, args, minted.key) if needs_gathering(reverser) else Seen()
+    gathered = await look(
+        world, case.run, case.envelope, contract, reverser, args, minted.key, rules_apply=caller.is_agent
+    )
+    facts = sealed_facts(case.seal, minted.action, "facts.1", gathered)
     tag = case.seal.tag([reverser.name, args, action_id])
     kept = case.seal.seal(minted.action, "args.1", args)
-    preview = case.seal.seal(minted.action, "preview.1", seen.preview.as_value()) if seen.preview else None
+    sight = gathered.preview
+    preview = case.seal.seal(minted.action, "preview.1", sight.as_value()) if sight else None
     resource, is_known = resource_tag(world, caller.tenant, contract, reverser, args)
 
     def body(tx: Transaction) -> Action:
@@ -96,16 +100,16 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
             reverses=action_id,
             epoch=caller.epoch if caller.is_agent else None,
         )
-        b = replace(bearing_again(world, tx, case, action, run), is_resource_known=is_known)
+        b = replace(bearing_again(world, tx, case, action, run, gathered.facts), is_resource_known=is_known)
         b = with_impacts(world, tx, b, args, "")
-        decision = judged(decide(b, args), seen)
+        decision = judged(decide(b, args), gathered)
         if moved and decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))
         decision = within_quotas(world, tx, b, caller.id, decision)
         row, more = decided(tx, run, action, decision, minted, case.seal, preview)
         if row.state is not State.DENIED:
             record.move(tx, now, "action.reversal_proposed", reversed_by=minted.action)
-        return record.begin(tx, row, "action.proposed", [kept, *more], counted(b, row))
+        return record.begin(tx, row, "action.proposed", [kept, *more, *facts], counted(b, row))
 
     action = await world.storage.transact(caller.tenant, body, guards=(case.run.run_id, action_id))
     if is_ready(action):

@@ -4,6 +4,7 @@
 Every match counts: duties add up, deny ends it, and an allow lifts what asks by default if its tier is open.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,3 +31,8 @@ class Rule:
     tier: str | None = None  # of an allow: the slice that a named person opens
     duty: Duty | None = None  # of an approve
     facts: frozenset[str] = frozenset()  # the facts that the condition names
+
+
+def facts_about(rules: Iterable[Rule], tool: str) -> frozenset[str]:
+    """Return the names of the facts that rules about a tool use: these alone are fetched for a call of it."""
+    return frozenset(name for rule in rules if rule.tool == tool for name in rule.facts)

@@ -44,6 +44,10 @@ def show_document(shell: Shell, document: Mapping[str, Any], tool: Mapping[str, 
     if passed := [visible(one["check"]) for one in checks if _passed(one)]:
         shell.line(f"Passed: {', '.join(passed)}.")
     _show_approval(shell, document.get("approval"))
+    for when, known in (document.get("facts") or {}).items():
+        if known:
+            rows_ = [(name, exact(value)) for name, value in leaves(known)]
+            shell.table(("fact", "value"), rows_, f"What Signoff itself knew when it was {when}")
     if claims := document.get("claims"):
         said = [(name, exact(value)) for name, value in leaves(claims)]
         shell.table(("claim", "value"), said, "The agent says (claims; nothing here was checked)")

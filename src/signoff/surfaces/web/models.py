@@ -204,6 +204,7 @@ class Document(TypedDict):
     effect: NotRequired[str]
     claims: NotRequired[Mapping[str, Any] | None]
     late_find: NotRequired[Mapping[str, Any] | None]
+    facts: NotRequired[Mapping[str, Any] | None]
 
 
 class Event(TypedDict):
