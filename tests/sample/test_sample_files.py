@@ -9,10 +9,13 @@ import pytest
 
 from signoff.core.authority.contract import load_contract
 from signoff.core.authority.description import ToolDescription, schema_digest
+from signoff.core.authority.envelope import READABLE, load_envelope
 from signoff_sample.__main__ import main
+from signoff_sample.agents.reading import read_wish
 from signoff_sample.erp.audit import audit
 from signoff_sample.erp.tools import TOOLS
 from signoff_sample.invoices import SAMPLES, sample, write_to
+from signoff_sample.invoices.injected import INJECTIONS
 
 CONTRACT = Path(__file__).parents[2] / "src" / "signoff_sample" / "erp" / "contract.yaml"
 
@@ -101,3 +104,34 @@ def test_the_contract_pins_every_tool_as_it_is_now() -> None:
     for name, tool in TOOLS.items():
         described = ToolDescription(tool.name, tool.description, tool.input_schema, tool.output_schema)
         assert contract.tools[name].schema_digest == schema_digest(described), name
+
+
+def test_the_long_page_loads_against_the_contract_without_a_finding_and_is_one_page() -> None:
+    described = {
+        tool.name: ToolDescription(tool.name, tool.description, tool.input_schema, tool.output_schema)
+        for tool in TOOLS.values()
+    }
+    contract, _ = load_contract(CONTRACT.read_bytes(), "contract.yaml", described)
+    assert contract is not None
+    envelope, findings = load_envelope(
+        sample("long-execution-policy.yaml"),
+        "long-execution-policy.yaml",
+        contract.tools,
+        descriptions=described,
+        one_page=True,
+        kept=READABLE,
+    )
+    assert findings == []
+    assert envelope is not None
+    assert {rule.tier for rule in envelope.rules if rule.tier} == {"routine"}
+    assert all(rule.then_deny for rule in envelope.provenance.values())
+
+
+def test_what_a_text_asks_for_is_seen_however_it_is_hidden() -> None:
+    for injection in INJECTIONS:
+        shown, told = read_wish(injection.text), read_wish(injection.told)
+        assert set(told.ibans) <= set(shown.ibans), injection.kind
+        assert set(told.vendors) <= set(shown.vendors), injection.kind
+        asked = (*shown.ibans, *shown.vendors, *shown.phrases, *map(str, shown.amounts))
+        assert asked, injection.kind
+    assert read_wish("Delivered as agreed. Net thirty days.").ibans == ()

@@ -6,31 +6,25 @@ does not match it says in its rationale. All its keys follow from the task, so t
 same task, takes up the same run and does nothing twice.
 """
 
-import argparse
-import json
-import os
 import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from signoff_sample.agents.driver import Ending, Job, drive
 from signoff_sample.erp.currency import MINOR_DIGITS, as_amount, to_cents
-from signoff_sdk import Action, Client, Run, SignoffError
+from signoff_sdk import Action, Run
 
-KEY_VARIABLE = "SIGNOFF_AGENT_KEY"
-DONE, NOT_DONE, MISUSE = 0, 1, 2
 READ_WITHIN_S = 30.0
 TRIES = 2  # of a step that ended without effect for a passing reason; the envelope allows 8 calls
 PASSING = frozenset({"answer_lost", "not_sent", "tool_unavailable", "drift", "proved_absent"})
 AGAIN_AFTER_S = 1.0
 SUMMARY_MAX = 4000  # characters that a run keeps of it
 _NAMES = uuid.UUID("5b9e3c1c-51a6-5a0b-9d0e-0c4f7c1f4a11")  # of this agent; its keys lie under it
-
-Say = Callable[[Mapping[str, Any]], None]
+PART_NOTE = "Delivered in part."
 
 
 class Unreadable(ValueError):
@@ -59,14 +53,6 @@ class Invoice:
         """The document in a few words; a credit note says by itself which way its amount counts."""
         amount = as_amount(-self.amount_cents if self.kind == "CREDIT NOTE" else self.amount_cents, self.currency)
         return f"{self.kind.capitalize()} {self.number} over {amount}"
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the agent's work ended; `outcome` is `completed`, `failed` or `waiting`."""
-
-    outcome: str
-    summary: str
 
 
 _LINE = re.compile(r"([A-Z][A-Za-z ]{0,40}(?: \(amount_cents\))?): (.*)")
@@ -114,28 +100,24 @@ def read_invoice(text: str) -> Invoice:
     )
 
 
-def work(
-    client: Client, workflow: str, text: str, *, run_id: str | None = None, wait: float | None, say: Say
-) -> Ending:
+def work(job: Job) -> Ending:
     """Do the task, from the invoice's text to the end of the run.
-
-    Args:
-        run_id: go on with this run; without it the task's own run is begun, or taken up where it stands.
-        wait: for how many seconds people are waited for; None without end.
 
     Raises:
         SignoffError: the server refused a call, or could not be reached.
     """
-    deadline = float("inf") if wait is None else time.monotonic() + wait
-    key = key_of(workflow, text, "run")
-    run = client.run(run_id) if run_id else client.begin(workflow, text, idempotency_key=key)
-    say({"step": "begin", "run_id": run.run_id, "state": run.state})
-    ending = _Task(run, workflow, text, deadline, say).do()
+    deadline = float("inf") if job.wait is None else time.monotonic() + job.wait
+    key = key_of(job.workflow, job.text, "run")
+    client = job.client
+    run = client.run(job.run_id) if job.run_id else client.begin(job.workflow, job.text, idempotency_key=key)
+    job.say({"step": "begin", "run_id": run.run_id, "state": run.state})
+    ending = _Task(run, job, deadline).do()
     if ending.outcome == "waiting":
-        say({"step": "waiting", "run_id": run.run_id, "summary": ending.summary})
+        job.say({"step": "waiting", "run_id": run.run_id, "summary": ending.summary})
         return ending
-    closed = run.complete(ending.outcome, ending.summary, idempotency_key=key_of(workflow, text, "complete"))
-    say({"step": "complete", "run_id": run.run_id, "outcome": closed.state, "summary": ending.summary})
+    key = key_of(job.workflow, job.text, "complete")
+    closed = run.complete(ending.outcome, ending.summary, idempotency_key=key)
+    job.say({"step": "complete", "run_id": run.run_id, "outcome": closed.state, "summary": ending.summary})
     return ending
 
 
@@ -147,19 +129,21 @@ def key_of(workflow: str, text: str, step: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Task:
     run: Run
-    workflow: str
-    text: str
+    job: Job
     deadline: float
-    say: Say
 
     def do(self) -> Ending:
         try:
-            invoice = read_invoice(self.text)
+            invoice = read_invoice(self.job.text)
         except Unreadable as why:
             return Ending("failed", f"The task is no invoice I can read: {why}.")
         vendor = self.propose("lookup_vendor", {"name": invoice.supplier}, f"Who is {invoice.supplier}?")
         if not vendor.is_done:
             return self.ended(vendor, f"The supplier {invoice.supplier} was not found.")
+        if self.job.is_received:
+            received = self.propose("get_invoice", {"invoice_no": invoice.number}, "Is it as the ERP received it?")
+            if not received.is_done:
+                return self.ended(received, f"The ERP does not show document {invoice.number}.")
         match, order = self.matched(invoice, str(vendor.result.get("vendor_id", "")))
         if match is not None and not match.is_done:
             return self.ended(match, f"Purchase order {invoice.order} could not be looked up.")
@@ -176,6 +160,8 @@ class _Task:
         )
         what = f"{invoice.title} of {invoice.supplier}"
         if entry.is_done:
+            if self.job.is_received and match and int(match.result.get("open_cents") or 0) > invoice.amount_cents > 0:
+                self.propose("add_note", {"vendor_id": args["vendor_id"], "line": PART_NOTE}, "The order stays open.")
             return Ending("completed", f"{what} is posted as {entry.result.get('entry_id', 'an entry')}.")
         return self.ended(entry, f"{what} is not posted.")
 
@@ -199,9 +185,9 @@ class _Task:
                 rationale=why,
                 again=attempt > 1,
                 wait=self._wait(tool),
-                idempotency_key=key_of(self.workflow, self.text, f"{tool}.{attempt}"),
+                idempotency_key=key_of(self.job.workflow, self.job.text, f"{tool}.{attempt}"),
             )
-            self.say(
+            self.job.say(
                 {"step": tool, "action_id": action.action_id, "state": action.state, "reason": action.reason or None}
             )
             if action.is_done or not action.is_concluded or action.reason not in PASSING:
@@ -252,34 +238,8 @@ _UNMATCHED = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the agent on one task; exit 0 posted, 1 not posted, 2 misuse, no answer, or still waiting for people."""
-    parser = argparse.ArgumentParser(prog="python -m signoff_sample.agents.honest", description="An honest agent.")
-    parser.add_argument("--url", required=True, help="where Signoff serves, such as http://127.0.0.1:8470")
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help=f"the agent's API key; else ${KEY_VARIABLE}")
-    parser.add_argument("--workflow", default="invoice_reconcile", metavar="NAME")
-    parser.add_argument("--task-file", type=Path, required=True, metavar="FILE", help="the invoice's text, UTF-8")
-    parser.add_argument("--run", metavar="RUN_ID", help="go on with this run instead of the task's own")
-    parser.add_argument("--wait", type=float, metavar="S", help="wait for people for so many seconds; else without end")
-    parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="how long the server may be away")
-    options = parser.parse_args(argv)
-    try:
-        key = options.key_file.read_text(encoding="ascii") if options.key_file else os.environ.get(KEY_VARIABLE, "")
-        text = options.task_file.read_text(encoding="utf-8")
-        with Client(options.url, key, holder="agent", patience_s=options.patience) as client:
-            ending = work(client, options.workflow, text, run_id=options.run, wait=options.wait, say=_print)
-    except SignoffError as error:
-        _print({"step": "error", "code": error.code, "what": error.what, "why": error.why, "fix": error.fix})
-        return MISUSE
-    except (OSError, UnicodeError) as error:
-        print(f"honest agent: a file cannot be read ({type(error).__name__}).", file=sys.stderr)
-        return MISUSE
-    except KeyboardInterrupt:
-        return 130
-    return {"completed": DONE, "failed": NOT_DONE}.get(ending.outcome, MISUSE)
-
-
-def _print(line: Mapping[str, Any]) -> None:
-    print(json.dumps(line, ensure_ascii=False), flush=True)
+    """Run the agent; see `driver.drive`."""
+    return drive("honest", "An honest agent.", work, argv)
 
 
 def _field(fields: Mapping[str, str], label: str) -> str:
