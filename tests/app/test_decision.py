@@ -159,7 +159,6 @@ async def test_autonomous_asks_for_class_c_only(world: World) -> None:
     "more",
     [
         "safety: {block_on_prompt_injection_score_gte: 0.7}",
-        "safety: {require_citations_for: [policy]}",
         "budgets: {max_tokens_per_task: 100}",
     ],
 )

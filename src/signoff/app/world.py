@@ -11,6 +11,7 @@ from typing import Any
 from signoff.app.answers import Answers
 from signoff.app.pages import Shelf
 from signoff.app.payloads import Keyring, Seal
+from signoff.app.remembered import Remembered
 from signoff.app.systems import Systems
 from signoff.core import ids
 from signoff.core.authority.quota import Quotas
@@ -100,6 +101,7 @@ class World:
     quotas: Quotas = field(default_factory=Quotas)
     shelf: Shelf = field(default_factory=Shelf)
     answers: Answers = field(default_factory=Answers)
+    remembered: Remembered = field(default_factory=Remembered)
     bell: Bell = field(default_factory=Bell)
     legs: Legs = field(default_factory=Legs)
     tags: dict[str, Seal] = field(default_factory=dict)  # by tenant: keyed digests that agree across runs

@@ -113,7 +113,7 @@ async def edit(
 
     def decision_of(tx: Transaction, action: Action, run: Run, seen: Seen | None) -> tuple[Decision, Bearing]:
         facts = seen.facts if seen is not None else NOTHING
-        b = bearing_again(world, tx, case, action, run, facts, is_gathered=seen is not None)
+        b = bearing_again(world, tx, case, action, run, facts, is_gathered=seen is not None, args=args)
         # Whoever edits has others look at it, though an open tier would let the new arguments through.
         b = replace(b, is_resource_known=is_known, open_tiers=frozenset())
         b = with_impacts(world, tx, b, args, action_id)

@@ -102,7 +102,7 @@ async def propose(
         )
         b = bearing(
             world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known,
-            claims=proposal.claims, is_gathered=not gathers,
+            claims=proposal.claims, is_gathered=not gathers, args=proposal.args,
         )  # fmt: skip
         b = with_impacts(world, tx, b, proposal.args, "")
         decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))

@@ -59,7 +59,6 @@ NAMED = (
 # Who makes a control work removes its key here, in the same commit; till then its page is read and refused.
 NOT_ENFORCED: Mapping[str, str] = {
     "step_up": "cannot ask an approver to prove anew who they are",
-    "provenance": "does not trace where arguments come from",
     "holds": "has no review windows",
     "spend": "keeps no budgets beyond the task",
     "rollout": "has no rollouts",

@@ -34,7 +34,6 @@ INERT: Mapping[str, tuple[str, str]] = {
         "injection score",
         "There is no scorer: no text is scored and nothing is blocked for its score.",
     ),
-    "safety.require_citations_for": ("citations", "No citation is checked: answers without one pass."),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.check import bounds, care, fit, limits, rules, standing
+from signoff.core.authority.check import bounds, care, citations, fit, limits, provenance, rules, standing
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.envelope import DAY_US, Mode
@@ -66,7 +66,8 @@ PROPOSAL: tuple[CheckFunction, ...] = (
     fit.tool, fit.registered, fit.contract, fit.pin, fit.key, fit.args, fit.resource,
     bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, bounds.tokens,
     limits.limits,
-    care.risk_class, care.writes, care.mode, rules.rules, care.injection, care.citations,
+    care.risk_class, care.writes, care.mode, rules.rules, provenance.provenance,
+    citations.citations, care.injection,
 )  # fmt: skip
 # What an agent did since weighs nothing; what it has had sent does, for that is a budget.
 _PAST = (bounds.steps, bounds.denials, bounds.identical, bounds.time)

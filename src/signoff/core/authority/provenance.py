@@ -164,7 +164,7 @@ def _best(naming: Mapping[str, _Wanted], tool: str, seen: Seen) -> tuple[Shown |
 def _usable(tool: str, seen: Seen) -> list[Shown]:
     if seen.gap:
         return []
-    found = [one for one in seen.shown if one.tool == tool and not one.is_error and not one.is_written]
+    found = [one for one in seen.shown if one.tool == tool and one.is_read and not (one.is_error or one.is_written)]
     return found[: -RESULTS_MAX - 1 : -1]
 
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 CLOCK_SLACK_US: Final = 2_000_000
 SHOWN_MAX: Final = 200
 # What this version does not keep; where no page asks for one it is off, where one does it is inert.
-NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score", "citations")
+NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score")
 KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
     ("tool pins", "a tool that is not the one that was pinned is refused"),
     ("kill switch", "tenant, workflow, agent, tool"),
     ("budgets", "money and tool calls of a task, reserved before a call is sent"),
+    ("provenance", "where an envelope says so, values come from the task or from a trusted read of the run"),
+    ("citations", "where an envelope asks for them, a claim quotes what the run has read"),
     ("ledger", "state and its entry commit together; receipts are signed"),
 )
 

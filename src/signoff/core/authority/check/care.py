@@ -52,10 +52,3 @@ def injection(b: Bearing, _: Mapping[str, Any]) -> Check:
         "no_injection_scorer",
         "The envelope asks for an injection score; no scorer is installed.",
     )
-
-
-def citations(b: Bearing, _: Mapping[str, Any]) -> Check:
-    """The citations port: asked for by the envelope, and nothing checks citations yet, so a person stands in."""
-    if not b.envelope.citations_for:
-        return passed("citations")
-    return inert("citations", "no_citation_check", "The envelope asks for citations; nothing checks them yet.")
