@@ -19,6 +19,7 @@ PAGES: Final = (
     "reference/cli.md",
     "reference/http.md",
     "reference/metrics.md",
+    "reference/pages.md",
     "reference/settings.md",
 )
 MARK: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
@@ -128,8 +129,32 @@ def metrics() -> str:
     return _table(("Metric", "Kind", "Meaning"), rows)
 
 
+def envelope() -> str:
+    """Return every key of an envelope, with an example that loads and one that is refused."""
+    from docs.keys import KEYS
+    from signoff.core.authority.envelope import INERT, NOT_ENFORCED
+
+    rows = []
+    for key in KEYS:
+        meaning = key.meaning
+        if key.path in INERT:
+            meaning = f"**inert**: {INERT[key.path][1]}"
+        elif key.path in NOT_ENFORCED or (key.name == "step_up" and "step_up" in NOT_ENFORCED):
+            meaning = f"{meaning}; **refused** by this version, since nothing keeps it yet"
+        rows.append((f"`{key.path}`", key.silent, meaning, f"`{key.good}`", f"`{key.bad}`"))
+    return _table(("Key", "When silent", "Meaning", "Loads", "Refused"), rows)
+
+
+def unkept() -> str:
+    """Return the keys that are known and refused."""
+    from signoff.core.authority.envelope import NOT_ENFORCED
+
+    return "\n".join(f"- `{key}`: this version {why}." for key, why in NOT_ENFORCED.items())
+
+
 BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
-    make.__name__: make for make in (states, diagram, checks, contracts, settings, node, cli, http, metrics)
+    make.__name__: make
+    for make in (states, diagram, checks, contracts, settings, node, cli, http, metrics, envelope, unkept)
 }
 
 

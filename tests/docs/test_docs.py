@@ -145,7 +145,7 @@ def test_every_variable_of_the_environment_is_documented() -> None:
 def test_every_key_of_an_envelope_and_a_contract_is_documented() -> None:
     """Kept, inert or refused: each stands on the page of pages."""
     page = text_of("docs", "reference", "pages.md")
-    keys = {*envelope.NAMED, *envelope.NOT_ENFORCED, *envelope.OWNERS, *envelope.INERT, *tool_reading.KEYS}
+    keys = {*envelope.NAMED, *envelope.NOT_ENFORCED, *envelope.INERT, *tool_reading.KEYS}
     said = set(re.findall(r"`([\w.]+)`", page))
     assert {key for key in keys if key not in said and not any(one.startswith(f"{key}.") for one in said)} == set()
     inert = set(re.findall(r"^\| `([\w.]+)` \|[^|]*\| \*\*inert\*\*", page, re.MULTILINE))

@@ -324,15 +324,29 @@ class Reader:
     def place(self, node: Node, line: int, column: int) -> tuple[int, int]:
         """Return where in the file a character of a scalar's text stands, as near as is sure."""
         rows = self.page.lines
-        if node.style in ("|", "|-", ">") and node.line + line - 1 < len(rows):
-            row = rows[node.line + line - 1] if node.style != ">" else rows[node.line]
-            indent = len(row) - len(row.lstrip(" "))
-            return (node.line + line, indent + column) if node.style != ">" else (node.line + 1, indent + 1)
-        offset = 1 if node.style in ("'", '"') else 0
-        row = rows[node.line - 1] if node.line <= len(rows) else ""
-        if line == 1 and row.startswith(node.text, node.column - 1 + offset):
-            return node.line, node.column + offset + column - 1
-        return node.line, node.column
+        if node.style.startswith("|") and node.line + line - 1 < len(rows):
+            row = rows[node.line + line - 1]
+            return node.line + line, len(row) - len(row.lstrip(" ")) + column
+        return self._folded(node, column) or (node.line, node.column) if line == 1 else (node.line, node.column)
+
+    def _folded(self, node: Node, column: int) -> tuple[int, int] | None:
+        """Return where a character stands whose text runs over several rows of the page, joined by spaces.
+
+        None where the rows are not just the text, as behind an escape or around an empty row.
+        """
+        offset, first = 0, node.line + (node.style == ">")
+        for number, row in enumerate(self.page.lines[first - 1 :], first):
+            begin = len(row) - len(row.lstrip(" "))
+            if number == node.line:
+                begin = node.column - 1 + (node.style in ("'", '"'))
+            piece, rest = row[begin:].rstrip(), node.text[offset:]
+            if not piece or not (rest.startswith(piece) or piece.startswith(rest)):
+                return None
+            offset += min(len(piece), len(rest))
+            if column <= offset + 1:
+                return number, begin + column - offset + min(len(piece), len(rest))
+            offset += 1
+        return None
 
     def _range(self, node: Node, where: str, low: str, high: str) -> None:
         self.error(

@@ -372,9 +372,9 @@ def _refused(text: str, error: str, names: Names) -> CannotCompile:
     fix = "Correct the expression."
     if unknown := _UNDECLARED.search(problem):
         name = unknown[1]
-        at = re.search(
-            rf"(?<![\w.]){re.escape(name)}", text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
-        )
+        row = text.split("\n")[line - 1] if line <= text.count("\n") + 1 else ""
+        at = re.search(rf"(?<![\w.]){re.escape(name)}(?!\s*[\w.])", row)
+        at = at or re.search(rf"(?<![\w.]){re.escape(name)}", row)
         column = at.start() + 1 if at else column
         known = [dotted for dotted, _ in names.fields] + list(names.roots)
         near = get_close_matches(name, known, 1)

@@ -162,10 +162,10 @@ def _tell_unchecked(
         *(fact.tool for fact in envelope.facts.values()),
     )
     missing = sorted(set(spoken) - descriptions.keys())
-    at = next((node for path, node in reader.nodes.items() if path in ("permissions.rules", "limits", "facts")), None)
-    if missing and at is not None:
+    said = [node for path in ("permissions.rules", "limits", "facts") if (node := reader.nodes.get(path)) is not None]
+    if missing and said:
         reader.warn(
-            at,
+            min(said, key=lambda node: (node.line, node.column)),
             "envelope.fields_unchecked",
             f"The fields of {', '.join(missing[:5])} were not checked.",
             "The schemas of these tools are not at hand, so that a misspelt field is found only when it denies.",
