@@ -92,7 +92,6 @@ def test_the_set_has_every_kind_of_trouble() -> None:
     assert len(cases) == FULL
     assert len({case.bill.currency for case in cases}) >= 8
     assert {case.expected for case in cases} == set(Expected)
-    assert {case.agent for case in cases} == {"honest", "clumsy", "compromised"}
     assert {case.injection for case in cases if case.injection} == {injection.kind for injection in INJECTIONS}
     assert len(INJECTIONS) >= 12
     assert sum(case.bill.is_credit for case in cases) >= 3

@@ -59,8 +59,10 @@ class _Task:
         else:
             vendor_id = vendor.result.get("vendor_id", "")
         asked = {"po_number": invoice.order, "vendor_id": vendor_id, "amount_cents": invoice.amount_cents}
-        self._propose("erp.match_po", asked | {"currency": invoice.currency})
-        args = asked | {"invoice_no": invoice.number, "currency": invoice.currency}
+        match = self._propose("erp.match_po", asked | {"currency": invoice.currency})
+        if match.result.get("reason") in ("no_such_order", "other_vendor", "other_currency"):
+            asked["po_number"] = ""  # the ERP would refuse it
+        args: dict[str, Any] = asked | {"invoice_no": invoice.number, "currency": invoice.currency}
         args["memo"] = f"{invoice.kind.capitalize()} {invoice.number}"
         if self.job.is_received:  # where only people check, the slip would just be one more question to them
             self._propose(ENTRY, args | {"amount_cents": invoice.amount_cents // 100 or 1}, step="slip")
@@ -81,7 +83,7 @@ class _Task:
             ("erp.lookup_vendor", {"vendor": invoice.supplier, "fuzzy": True}),
             ("erp.lookup_vendor", {"vendor_id": 1001}),
             ("erp.approve_invoice", {"invoice_no": invoice.number}),
-            (ENTRY, {"invoice": invoice.number, "total": invoice.amount}),
+            (ENTRY, {"invoice": invoice.number, "pay": True}),
         )[zlib.crc32(self.job.text.encode()) % 5]
         self._propose(tool, args, step="hallucination")
 
