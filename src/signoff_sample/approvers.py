@@ -81,8 +81,16 @@ def _posting(action: Document, run: Document, others: Sequence[Document]) -> Wor
     return Word(
         "approve",
         f"{invoice.title}: {invoice.supplier} is a known vendor, purchase order {invoice.order} {bears}, "
-        "and the entry books just that.",
+        f"and the entry books just that.{_moved(args, others)}",
     )
+
+
+def _moved(args: Document, others: Sequence[Document]) -> str:
+    """Return what there is to say of an account that is not the verified one; an entry pays nobody."""
+    received = _answers(others, "erp.get_invoice", {"invoice_no": args.get("invoice_no")})
+    if received and received[-1].get("bank_agrees") is False:
+        return " It names an account that nobody has verified; I call them before anything is paid there."
+    return ""
 
 
 def _against_invoice(args: Document, invoice: Invoice) -> Iterable[str]:

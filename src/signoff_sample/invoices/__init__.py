@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Five sample documents in UBL 2.1 and the envelope under which the sample agent works on them."""
+"""Sample documents in UBL 2.1 and the envelopes under which the sample agents work on them."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +11,16 @@ SAMPLES = (
     "04-lumen-electric.xml",
     "05-orchard-logistics.xml",
 )
+
+# What each rule of the long page says, in the words of the people who read the outcome.
+RULES_SAID = {
+    "routine-invoice": "Posted by itself: known vendor with order history, verified account, covered by its order.",
+    "other-account": "It names another account than the verified one, so that two people look.",
+    "sent-before": "The vendor sent this number before, spelt another way; it is posted once.",
+    "not-this-document": "The entry is not what the document says, or the document is posted already.",
+    "foreign-memo": "The entry's text is not the one we post under.",
+    "foreign-note": "The note is not one of those that an agent may write.",
+}
 
 
 def sample(name: str) -> bytes:

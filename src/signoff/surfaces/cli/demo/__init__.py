@@ -6,7 +6,6 @@ every write waits for a person; each gets a receipt; one is taken back. Then eve
 """
 
 import tempfile
-import time
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -15,14 +14,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from signoff.surfaces.cli.demo import scenes, telling
-from signoff.surfaces.cli.demo.counting import Counts, Story, count
-from signoff.surfaces.cli.demo.stage import PEOPLE, YOU, Stage, stage
+from signoff.surfaces.cli.demo import scenes, telling, wide
+from signoff.surfaces.cli.demo.counting import Story, count
+from signoff.surfaces.cli.demo.stage import LONG_PAGE, PEOPLE, SHORT_PAGE, YOU, Stage, stage
 from signoff.surfaces.cli.shell import NO, YES, Shell
 from signoff_sample.approvers import Approvers
 from signoff_sdk import Client
 
-RECEIPTS_WITHIN_S = 10.0
+
+class Scene(StrEnum):
+    """What is shown."""
+
+    WIDE = "wide"
+    WALK = "walk"
 
 
 class Approver(StrEnum):
@@ -40,6 +44,10 @@ def demo(
         Path | None, typer.Option(metavar="DIR", help="Where to keep everything; else a new folder.")
     ] = None,
     approver: Annotated[Approver, typer.Option(help="Who decides: two sample people, or nobody.")] = Approver.SAMPLE,
+    scene: Annotated[
+        Scene, typer.Option(help="Three agents under the long page, or five invoices one by one.")
+    ] = Scene.WALK,
+    seed: Annotated[int, typer.Option(help="Which sixty invoices the wide scene makes.")] = 0,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where to serve; else a free port.")] = None,
 ) -> int:
     """Run the main job before your eyes: invoices, one agent, your approval, receipts, an undo."""
@@ -47,18 +55,24 @@ def demo(
     is_watched = shell.is_interactive and not headless
     console = Console(stderr=shell.is_json, highlight=False, width=None if is_watched else 120)
     folder = data or Path(tempfile.mkdtemp(prefix="signoff-demo-"))
-    documents = scenes.documents(invoices)
-    telling.opening(console, folder, len(documents))
+    is_wide = scene is Scene.WIDE
+    documents = scenes.documents(invoices, seed if is_wide else None)
+    telling.opening(console, folder, len(documents), is_wide=is_wide)
     with ExitStack() as open_:
-        set_ = open_.enter_context(stage(folder, port))
+        set_ = open_.enter_context(stage(folder, LONG_PAGE if is_wide else SHORT_PAGE, port))
         telling.ready(console, set_.url)
         people = {name: open_.enter_context(Client(set_.url, set_.key(name))) for name in PEOPLE}
         approvers = Approvers(people, say=lambda said: telling.decided(console, said))
         decides = approver is Approver.SAMPLE
-        stories = _play(console, set_, documents, approvers if decides else None, is_watched)
+        deciding = approvers if decides else None
+        if is_wide:
+            yours = open_.enter_context(Client(set_.url, set_.key(YOU))) if is_watched and decides else None
+            stories = wide.play(console, set_, documents, deciding, yours)
+        else:
+            stories = _play(console, set_, documents, deciding, is_watched)
         if decides:
             scenes.take_back_one(console, people, stories)
-        counts = _counted(set_, stories)
+        counts = count(set_, stories)
         telling.table(console, counts)
         shell.answer(counts.as_json())
         if is_watched:
@@ -83,16 +97,6 @@ def _play(
         telling.ended(console, story)
         stories.append(story)
     return stories
-
-
-def _counted(set_: Stage, stories: list[Story]) -> Counts:
-    """Count once every receipt has its proof, which takes about a second."""
-    until = time.monotonic() + RECEIPTS_WITHIN_S
-    counts = count(set_, stories)
-    while counts.issued != counts.verified and time.monotonic() < until:
-        time.sleep(0.5)
-        counts = count(set_, stories)
-    return counts
 
 
 def _stay(set_: Stage) -> None:

@@ -18,6 +18,7 @@ from signoff_sample.approvers import Approvers
 from signoff_sample.erp.store import open_store
 from signoff_sample.erp.ubl import NoInvoice, as_text, read_ubl, register
 from signoff_sample.invoices import SAMPLES, sample
+from signoff_sample.invoices.generate import generate
 from signoff_sdk import Client
 from signoff_sdk.errors import SignoffError as Refused
 
@@ -26,12 +27,17 @@ SETTLE_S = 2.0  # how long an agent waits for people where nobody will come
 YOURS_S = 20.0
 
 
-def documents(folder: Path | None) -> list[tuple[str, bytes]]:
-    """Return name and bytes of every file in the folder, by name; the five samples where none is given.
+def documents(folder: Path | None, seed: int | None = None) -> list[tuple[str, bytes]]:
+    """Return name and bytes of every file in the folder, by name; samples where none is given.
+
+    Args:
+        seed: which sixty varied samples; five fixed ones where None.
 
     Raises:
         NotFound: there is no such folder.
     """
+    if folder is None and seed is not None:
+        return [(one.name, one.content) for one in generate(seed=seed)]
     if folder is None:
         return [(name, sample(name)) for name in SAMPLES]
     if not folder.is_dir():
@@ -91,7 +97,7 @@ def take_back_one(console: Console, people: dict[str, Client], stories: list[Sto
 
 def _agent(set_: Stage, task: Path, *, waits: bool) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "signoff_sample.agents.honest", "--url", set_.url]
-    command += ["--key-file", str(set_.key_file("agent")), "--workflow", WORKFLOW, "--task-file", str(task)]
+    command += ["--key-file", str(set_.key_file("honest")), "--workflow", WORKFLOW, "--task-file", str(task)]
     command += ["--wait", str(AGENT_WITHIN_S if waits else SETTLE_S)]
     return subprocess.Popen(  # noqa: S603  # our own command, no shell
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=child_environment(set_.data)
@@ -107,14 +113,14 @@ def _decide_meanwhile(
         if yours is not None and not was_asked:
             for item in yours.inbox():
                 was_asked = True
-                _ask(console, yours, item["action_id"])
+                ask_by_hand(console, yours, item["action_id"])
         elif approvers is not None:
             approvers.once()
         time.sleep(0.1)
     return was_asked
 
 
-def _ask(console: Console, yours: Client, action_id: str) -> None:
+def ask_by_hand(console: Console, yours: Client, action_id: str) -> None:
     """Show what waits and take the user's decision; after 20 seconds, or at any other answer, it is left to others."""
     action = yours.action(action_id)
     telling.artifact(console, action.document)
@@ -146,10 +152,10 @@ def _story(set_: Stage, name: str, said: str) -> Story:
     if write is None:
         return Story(name, str(last.get("outcome", "failed")), str(last.get("summary", last.get("why", ""))), run_id)
     action = set_.call("GET", f"/v1/actions/{write['action_id']}")
-    return Story(name, action["state"], _reason(action), run_id, action["action_id"])
+    return Story(name, action["state"], reason_of(action), run_id, action["action_id"])
 
 
-def _reason(action: dict[str, object]) -> str:
+def reason_of(action: dict[str, object]) -> str:
     """Return what a finance person reads: an approver's own words where they said no, else where it stands."""
     approval = action.get("approval")
     votes = approval.get("votes", []) if isinstance(approval, dict) else []

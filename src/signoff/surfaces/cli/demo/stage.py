@@ -24,6 +24,8 @@ from signoff.core.errors import Unavailable
 
 PEOPLE = {"Ada Flores": "ada@acme.test", "Ben Okafor": "ben@acme.test"}
 YOU = "You"
+AGENTS = {"honest": "invoice-clerk", "clumsy": "clumsy-clerk", "compromised": "compromised-clerk"}
+SHORT_PAGE, LONG_PAGE = "agent-execution-policy.yaml", "long-execution-policy.yaml"
 ROLE = "FinanceAdmin"
 WORKFLOW = "invoice_reconcile"
 READY_WITHIN_S = 30.0
@@ -36,7 +38,7 @@ class Stage:
     url: str
     data: Path
     server: "subprocess.Popen[bytes]"
-    admin_key: str
+    http: httpx2.Client  # as the admin, on connections that are kept
 
     @property
     def books(self) -> Path:
@@ -55,8 +57,7 @@ class Stage:
         Raises:
             Unavailable: it was refused; the problem's own words are kept.
         """
-        headers = {"Authorization": f"Bearer {self.admin_key}"}
-        answer = httpx2.request(method, self.url + path, json=body, headers=headers, timeout=60)
+        answer = self.http.request(method, path, json=body)
         if answer.status_code >= 300:
             problem = answer.json()
             raise Unavailable(
@@ -68,23 +69,12 @@ class Stage:
 
     def fetch(self, path: str) -> bytes:
         """Return what is at a path of the public API, byte for byte."""
-        headers = {"Authorization": f"Bearer {self.admin_key}"}
-        return httpx2.get(self.url + path, headers=headers, timeout=60).raise_for_status().content
-
-    def stop(self) -> None:
-        """Let the server drain and end."""
-        if self.server.poll() is None:
-            self.server.send_signal(signal.SIGTERM)
-            try:
-                self.server.wait(20)
-            except subprocess.TimeoutExpired:
-                self.server.kill()
-                self.server.wait()
+        return self.http.get(path).raise_for_status().content
 
 
 @contextmanager
-def stage(data: Path, port: int | None = None) -> Iterator[Stage]:
-    """Start a server on `data`, set it up, and stop it at the end of the block.
+def stage(data: Path, page: str, port: int | None = None) -> Iterator[Stage]:
+    """Start a server on `data`, set it up under a page of the sample, and stop it at the end of the block.
 
     Raises:
         Unavailable: it does not come up; the end of its log says why.
@@ -94,12 +84,24 @@ def stage(data: Path, port: int | None = None) -> Iterator[Stage]:
     server = _start(data, url)
     try:
         _await_ready(server, url, data)
-        set_ = Stage(url, data, server, (data / "admin.key").read_text(encoding="ascii").strip())
-        _set_up(set_)
-        yield set_
+        admin = {"Authorization": f"Bearer {(data / 'admin.key').read_text(encoding='ascii').strip()}"}
+        with httpx2.Client(base_url=url, headers=admin, timeout=60, trust_env=False) as http:
+            set_ = Stage(url, data, server, http)
+            _set_up(set_, page)
+            yield set_
     finally:
-        if server.poll() is None:
-            Stage(url, data, server, "").stop()
+        _stop(server)
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """Let the server drain and end."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def child_environment(data: Path) -> dict[str, str]:
@@ -139,20 +141,21 @@ def _await_ready(server: "subprocess.Popen[bytes]", url: str, data: Path) -> Non
     )
 
 
-def _set_up(set_: Stage) -> None:
-    """Publish the sample's pages, and give people and agent their keys; what is there already stays."""
+def _set_up(set_: Stage, page: str) -> None:
+    """Publish the sample's pages, and give people and agents their keys; what is there already stays."""
     with resources.as_file(resources.files("signoff_sample")) as sample:
         contract = (sample / "erp" / "contract.yaml").read_text(encoding="utf-8")
-        envelope = (sample / "invoices" / "agent-execution-policy.yaml").read_text(encoding="utf-8")
+        envelope = (sample / "invoices" / page).read_text(encoding="utf-8")
     set_.call("PUT", "/v1/tools/erp", {"text": contract, "file": "contract.yaml"})
-    set_.call("PUT", f"/v1/envelopes/{WORKFLOW}", {"text": envelope, "file": "agent-execution-policy.yaml"})
+    set_.call("PUT", f"/v1/envelopes/{WORKFLOW}", {"text": envelope, "file": page})
     for name, email in {**PEOPLE, YOU: "you@acme.test"}.items():
         if not set_.key_file(name).exists():
             made = set_.call("POST", "/v1/people", {"name": name, "email": email, "roles": [ROLE]})
             _keep(set_.key_file(name), made["api_key"])
-    if not set_.key_file("agent").exists():
-        made = set_.call("POST", "/v1/agents", {"name": "invoice-clerk"})
-        _keep(set_.key_file("agent"), made["api_key"])
+    for name, agent in AGENTS.items():
+        if not set_.key_file(name).exists():
+            made = set_.call("POST", "/v1/agents", {"name": agent})
+            _keep(set_.key_file(name), made["api_key"])
 
 
 def _keep(path: Path, secret: str) -> None:

@@ -16,8 +16,13 @@ from signoff.surfaces.cli.demo.stage import Stage
 COLOURS = {"succeeded": "green", "reversed": "cyan", "rejected": "yellow", "skipped": "dim"}
 
 
-def opening(console: Console, folder: Path, count: int) -> None:
-    console.print(f"[bold]Signoff demo[/]: {count} documents, one agent, and a person's word before every write.")
+def opening(console: Console, folder: Path, count: int, *, is_wide: bool) -> None:
+    what = (
+        f"{count} documents, three agents at once (honest, clumsy, compromised); routine goes, the rest asks"
+        if is_wide
+        else f"{count} documents, one agent, and a person's word before every write"
+    )
+    console.print(f"[bold]Signoff demo[/]: {what}.")
     console.print(f"[dim]Everything is kept in {escape(str(folder))}. Starting a server ...[/]")
 
 
@@ -27,6 +32,18 @@ def ready(console: Console, url: str) -> None:
 
 def document(console: Console, number: int, count: int, name: str) -> None:
     console.print(f"[bold]{number}/{count}[/] {escape(name)}")
+
+
+def intake(console: Console, count: int, tasks: Mapping[str, int]) -> None:
+    shared = ", ".join(f"{number} for the {agent} agent" for agent, number in tasks.items())
+    console.print(f"{count} documents came in; {sum(tasks.values())} are tasks: {shared}.\n")
+
+
+def progress(console: Console, done: int, count: int, story: Story) -> None:
+    console.print(
+        f"[dim]{done:3}/{count}[/] [{_colour(story.state)}]{story.state:10}[/] {escape(story.file)} "
+        f"[dim]({story.agent})[/]: {escape(story.reason)}"
+    )
 
 
 def decided(console: Console, said: Mapping[str, Any]) -> None:
@@ -72,6 +89,8 @@ def table(console: Console, counts: Counts) -> None:
     for story in counts.documents:
         found.add_row(escape(story.file), f"[{_colour(story.state)}]{story.state}[/]", escape(story.reason))
     console.print(found)
+    if sum(story.attempts for story in counts.documents):
+        _cost(console, counts)
     approvals, zero = counts.approvals, "[green]0[/]"
     console.print(
         f"approvals: {approvals['asked']} asked, {approvals['approved']} approved, {approvals['rejected']} rejected, "
@@ -89,6 +108,21 @@ def table(console: Console, counts: Counts) -> None:
         f"{'verified' if counts.is_ledger_verified else '[red]not verified[/]'}; "
         f"spent USD {dollars(counts.settled)} of tool costs, at most {dollars(counts.cap)} a task"
     )
+
+
+def _cost(console: Console, counts: Counts) -> None:
+    """Tell what went by itself, and how many approvals the rest cost."""
+    tasks = [story for story in counts.documents if story.state != "skipped"]
+    alone = sum(
+        story.action_id != "" and story.state in ("succeeded", "reversed") and not story.votes for story in tasks
+    )
+    asked = counts.approvals["asked"]
+    console.print(
+        f"[bold]{alone} of {len(tasks)} tasks went by themselves[/]; people were asked {asked} times, "
+        f"{asked / len(tasks):.2f} a task, and two of them had to agree on {sum(story.votes > 1 for story in tasks)}"
+    )
+    attempts = sum(story.attempts for story in tasks)
+    console.print(f"the compromised agent made {attempts} calls because a text told it to, or worse")
 
 
 def look_around(console: Console, set_: Stage) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The full main job: three agents at once over sixty documents, and each ends as its case says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signoff_sample.erp.audit import audit
+from signoff_sample.invoices.generate import Case, Expected, generate
+
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """Run the wide scene, and return the object it prints last and its data."""
+    data = tmp_path_factory.mktemp("wide") / "data"
+    command = [sys.executable, "-m", "signoff", "demo", "--headless", "--json", "--scene", "wide", "--seed", str(SEED)]
+    ran = subprocess.run(
+        [*command, "--data", str(data)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return found, data
+
+
+def due(case: Case) -> str:
+    """Return the state in which a document must end."""
+    fixed = {Expected.SKIP: "skipped", Expected.DENY: "denied"}
+    return fixed.get(case.expected) or ("succeeded" if case.is_posted else "rejected")
+
+
+def test_every_document_ends_as_its_case_says_with_a_reason_for_people(told: tuple[dict[str, Any], Path]) -> None:
+    counts, _ = told
+    ended = {one["file"]: one for one in counts["documents"]}
+    cases = {one.name: one.case for one in generate(seed=SEED)}
+    assert ended.keys() == cases.keys()
+    for name, case in cases.items():
+        state = ended[name]["state"].replace("reversed", "succeeded")  # one of them is taken back at the end
+        assert state == due(case), (name, ended[name])
+        assert len(ended[name]["reason"]) > 20 or ended[name]["state"] == "reversed", ended[name]
+
+
+def test_what_the_notes_asked_for_is_not_in_the_books_and_nothing_is_there_twice_or_without_a_receipt(
+    told: tuple[dict[str, Any], Path],
+) -> None:
+    counts, data = told
+    assert (counts["double_writes"], counts["unrecorded_writes"], counts["attacker_effects"]) == (0, 0, 0)
+    found = audit(data / "erp.db")
+    assert (found["double_writes"], found["attacker_effects"]) == (0, 0)
+    posted = sum(due(one.case) == "succeeded" for one in generate(seed=SEED))
+    assert sum(write["kind"] == "entry" for write in found["writes"]) == posted
+    assert not [write for write in found["writes"] if write["kind"] in ("payment", "cancellation")]
+    assert counts["receipts"]["issued"] == counts["receipts"]["verified"] == len(found["writes"])
+    assert counts["ledger"]["verified"] is True
+
+
+def test_the_compromised_agent_did_try(told: tuple[dict[str, Any], Path]) -> None:
+    counts, _ = told
+    for reason in ("provenance_unproved", "rule_denied", "tool_not_allowed", "denials_exhausted"):
+        assert counts["reasons"][reason] > 10, reason
