@@ -22,13 +22,16 @@ _INSIDE_MIN: Final = 4  # letters and digits from which a value counts wherever 
 _DIGITS_INSIDE_MIN: Final = 9
 _ROUNDS: Final = 3  # of encodings within encodings
 _PIECES_MAX: Final = 64
-# Signs of other scripts that look like a Latin letter, in lower case after compatibility decomposition.
-_ALIKE: Final = {
-    "a": "аαɑ", "b": "ьβ", "c": "сϲ", "d": "ԁđ", "e": "еεє", "g": "ɡ", "h": "һнħ", "i": "іιıɩ", "j": "јϳ",
+# Signs of other scripts that look like a Latin letter, capitals and small ones apart: H and η look like different ones.
+_CAPITALS: Final = dict(
+    zip("АВСЕНІЈКМОРЅТХѴԜԚҮГЗΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺꓐꓑꓔꓕ", "ABCEHIJKMOPSTXVWQYREABEZHIKMNOPTYXCMBPTT", strict=True)
+)
+_SMALL: Final = {
+    "a": "аαɑ", "b": "ьвβ", "c": "сϲ", "d": "ԁđ", "e": "еεєз", "g": "ɡ", "h": "һнħ", "i": "іιıɩ", "j": "јϳ",
     "k": "кκ", "l": "ӏłʟ", "m": "мμ", "n": "пηи", "o": "оοσøө", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ",
     "t": "тτ", "u": "υцʋ", "v": "νѵ", "w": "ԝωш", "x": "хχ", "y": "уγү", "z": "ζ",
 }  # fmt: skip
-_LOOKS: Final = {ord(look): plain for plain, alike in _ALIKE.items() for look in alike}
+_LOOKS: Final = str.maketrans(_CAPITALS | {look: plain for plain, alike in _SMALL.items() for look in alike})
 _WORD = re.compile(r"[^\W_]+")
 _NUMERAL = re.compile(r"[0-9](?:[0-9.,'’ \u00a0\u202f]*[0-9])?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
@@ -126,9 +129,9 @@ def fold(text: str) -> str:
     """Return the letters and digits of a text without case, marks and look-alikes."""
     if not text.isascii():
         text = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+        text = text.translate(_LOOKS)
     text = text.casefold()
     if not text.isascii():
-        text = text.translate(_LOOKS)
         text = "".join(str(unicodedata.decimal(one, one)) for one in text)
     return "".join(one for one in text if one.isalnum())
 
