@@ -163,6 +163,8 @@ _READ: Final[Mapping[Normal, Callable[[str], str | None]]] = {
 _JOINERS: Final = frozenset("-‐‑‒–−/\\.@+#&'’")  # between two words they make one item of them
 _DIGIT_JOINERS: Final = frozenset(",:")  # between two digits
 _CHUNK = re.compile(r"[0-9](?:[0-9.,'’]*[0-9])?")
+_GROUPED = re.compile(r"[ \u00a0\u202f][0-9]+(?!\w|[-/.,'’]\w)")
+_GROUP_BEFORE = re.compile(r"(?:^|[\s+(])[0-9]+[ \u00a0\u202f]$")
 _DATED = tuple(re.compile(shape.pattern) for shape in _DATES)
 
 
@@ -273,12 +275,14 @@ def _is_possessive(text: str, end: int) -> bool:
 def _numerals(text: str) -> Iterator[tuple[str, Decimal]]:
     """Yield the numerals of a text that stand for themselves, each as it is written and as a number.
 
-    The day and the year of a date do not.
+    The day and the year of a date do not, nor do groups of digits in a row, as in a telephone number.
     """
     dates = [match.span() for shape in _DATED for match in shape.finditer(text) if _day(match)]
     for match in _CHUNK.finditer(text):
         start, end = match.span()
-        if any(begin < end and start < stop for begin, stop in dates):
+        if any(begin < end and start < stop for begin, stop in dates) or _GROUPED.match(text, end):
+            continue
+        if _GROUP_BEFORE.search(text, max(0, start - 24), start):
             continue
         sign = ""
         if text[start - 1 : start] in ("-", "−") and start:
