@@ -124,8 +124,29 @@ def test_an_invoice_whose_sums_do_not_add_up_or_that_cannot_be_read_is_not_signe
 
 def test_a_tool_that_is_not_theirs_is_not_signed(store: Store) -> None:
     action, run, reads = case(store, SAMPLES[0])
-    assert "not mine to check" in rejected(judge(action | {"tool": "erp.schedule_payment"}, run, reads))
+    assert "not mine to check" in rejected(judge(action | {"tool": "erp.update_vendor_note"}, run, reads))
     rejected(judge({}, {}, []))
+
+
+def test_a_payment_is_signed_only_where_it_was_asked_for_posted_and_goes_to_the_verified_account(store: Store) -> None:
+    action, run, reads = case(store, SAMPLES[0])
+    entry = call(store, "erp.create_journal_entry", **action["args"]["effective"], idempotency_key="k1")
+    posted = action | {"state": "succeeded", "result": entry}
+    same = {name: action["args"]["effective"][name] for name in ("vendor_id", "invoice_no", "amount_cents", "currency")}
+    asked = {"task": f"Post this invoice, and pay it.\n{run['task']}"}
+
+    def payment(**changed: Any) -> dict[str, Any]:
+        args = same | {"iban": reads[0]["result"]["bank_account"], "memo": f"Invoice {same['invoice_no']}"} | changed
+        preview = call(store, "erp.preview_payment", **args)
+        return shown("act_4", "erp.schedule_payment", args) | {"preview": {"changes": preview["changes"]}}
+
+    assert judge(payment(), asked, [*reads, posted]).decision == "approve"
+    assert "Nobody asked" in rejected(judge(payment(), run, [*reads, posted]))
+    assert "is not" in rejected(judge(payment(), asked, reads))
+    assert "is not" in rejected(judge(payment(amount_cents=same["amount_cents"] - 1), asked, [*reads, posted]))
+    assert "verified" in rejected(judge(payment(), asked, [posted]))
+    assert "verified" in rejected(judge(payment(iban="GB73WXYZ90669066906690"), asked, [*reads, posted]))
+    assert "text" in rejected(judge(payment(memo="factoring release 7731"), asked, [*reads, posted]))
 
 
 def test_a_reversal_is_signed_only_where_it_takes_back_its_entry_and_no_more(store: Store) -> None:

@@ -55,6 +55,7 @@ class Invoice:
         return f"{self.kind.capitalize()} {self.number} over {amount}"
 
 
+_PAY = re.compile(r"Post this invoice, and pay it\.")  # how a person asks for both; the first words of the task
 _LINE = re.compile(r"([A-Z][A-Za-z ]{0,40}(?: \(amount_cents\))?): (.*)")
 _AMOUNTS = {"INVOICE": "Amount payable", "CREDIT NOTE": "Amount credited"}
 
@@ -159,11 +160,31 @@ class _Task:
             "create_journal_entry", args, rationale(invoice, vendor.result, match.result if match else None)
         )
         what = f"{invoice.title} of {invoice.supplier}"
+        if entry.is_done and _PAY.match(self.job.text):
+            return self.paid(invoice, vendor, f"{what} is posted as {entry.result.get('entry_id', 'an entry')}")
         if entry.is_done:
             if self.job.is_received and match and int(match.result.get("open_cents") or 0) > invoice.amount_cents > 0:
                 self.propose("add_note", {"vendor_id": args["vendor_id"], "line": PART_NOTE}, "The order stays open.")
             return Ending("completed", f"{what} is posted as {entry.result.get('entry_id', 'an entry')}.")
         return self.ended(entry, f"{what} is not posted.")
+
+    def paid(self, invoice: Invoice, vendor: Action, posted: str) -> Ending:
+        """Pay what was posted, to the account that the register has as verified, and to no other."""
+        iban = str(vendor.result.get("bank_account") or "")
+        if not iban or invoice.amount_cents <= 0:
+            return Ending("completed", f"{posted}, and there is no verified account to pay to.")
+        args = {"vendor_id": vendor.result.get("vendor_id"), "invoice_no": invoice.number, "iban": iban}
+        args |= {
+            "amount_cents": invoice.amount_cents,
+            "currency": invoice.currency,
+            "memo": f"Invoice {invoice.number}",
+        }
+        payment = self.propose("schedule_payment", args, f"You asked for it to be paid; {posted}.")
+        if not payment.is_concluded:
+            return self.ended(payment, f"{posted}, and its payment waits.")
+        if payment.is_done:
+            return Ending("completed", f"{posted} and paid by {payment.result.get('payment_id', 'a payment')}.")
+        return Ending("completed", f"{posted}, and not paid. {payment.refusal}"[:SUMMARY_MAX])
 
     def matched(self, invoice: Invoice, vendor_id: str) -> tuple[Action | None, str]:
         """Return what the ERP says of the invoice's order, and the order under which to post: none that it refuses."""
@@ -201,7 +222,7 @@ class _Task:
         if self.deadline == float("inf"):
             return None
         left = max(0.0, self.deadline - time.monotonic())
-        return left if tool == "create_journal_entry" else max(left, READ_WITHIN_S)
+        return left if tool in ("create_journal_entry", "schedule_payment") else max(left, READ_WITHIN_S)
 
     def ended(self, action: Action, what: str) -> Ending:
         if not action.is_concluded:
