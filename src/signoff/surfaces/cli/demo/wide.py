@@ -11,7 +11,10 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,24 +68,34 @@ def play(
     telling.intake(console, len(files), {name: sum(task.agent == name for task in tasks) for name in _AGENTS})
     by_file = {task.path.name: task for task in tasks}
     done = 0
-    said = _Said([_start(set_, tasks, agent, waits=approvers is not None) for agent in _AGENTS])
-    while (line := said.next(LOOK_EVERY_S)) is not None or said.goes_on:
-        if line is not None and (task := by_file.get(str(line.get("task") or said.only.get(str(line["agent"]), "")))):
+    with ThreadPoolExecutor(1) as room, _working(set_, tasks, waits=approvers is not None) as said:
+        people = room.submit(_decide, console, said, approvers, yours)
+        while said.goes_on and not (people.done() and people.exception()):
+            line = said.next(LOOK_EVERY_S)
+            task = by_file.get(str(line["task"])) if line is not None else None
+            if line is None or task is None:
+                continue
             task.lines.append(line)
             task.story.attempts += line.get("step") == "attack"
             if line.get("step") in _ENDS and not task.story.state:
                 done += 1
                 _settle(set_, task)
                 telling.progress(console, done, len(tasks), task.story)
-            continue
-        if yours is not None and (waiting := next(iter(yours.inbox()), None)):
-            ask_by_hand(console, yours, waiting["action_id"])
-            yours = None
-        elif approvers is not None:
-            approvers.once()
+        people.result()  # what went wrong there is told here
     for task in tasks:
         _settle(set_, task)
     return stories
+
+
+def _decide(console: Console, said: "_Said", approvers: Approvers | None, yours: Client | None) -> None:
+    """Let people work as long as any agent does; the first decision is the user's own where there is one."""
+    while said.goes_on:
+        if yours is not None and (waiting := next(iter(yours.inbox()), None)):
+            ask_by_hand(console, yours, waiting["action_id"])
+            yours = None
+        elif approvers is not None and yours is None:
+            approvers.once()
+        time.sleep(LOOK_EVERY_S)
 
 
 _AGENTS = ("honest", "clumsy", "compromised")
@@ -131,18 +144,29 @@ def _agent_for(document: Document, place: int) -> str:
     return "clumsy" if place % CLUMSY_EVERY == CLUMSY_EVERY - 1 else "honest"
 
 
-def _start(set_: Stage, tasks: Sequence[_Task], agent: str, *, waits: bool) -> "tuple[str, _Process | None, list[str]]":
-    """Start an agent on its tasks; none where there are no tasks for it."""
-    paths = [str(task.path) for task in tasks if task.agent == agent]
-    if not paths:
-        return agent, None, []
+@contextmanager
+def _working(set_: Stage, tasks: Sequence[_Task], *, waits: bool) -> "Iterator[_Said]":
+    """Start each agent that has tasks, and let none outlive the block."""
+    started: list[tuple[_Process, str]] = []
+    try:
+        for agent in _AGENTS:
+            if paths := [task.path for task in tasks if task.agent == agent]:
+                # An agent names the task of a line only where it has several. One by one, so that each is stopped.
+                started.append((_start(set_, agent, paths, waits=waits), paths[0].name))  # noqa: PERF401  # as said
+        yield _Said(started)
+    finally:
+        for process, _ in started:
+            process.terminate()
+            process.wait()
+
+
+def _start(set_: Stage, agent: str, paths: Sequence[Path], *, waits: bool) -> "_Process":
     command = [sys.executable, "-m", f"signoff_sample.agents.{agent}", "--url", set_.url, "--received"]
-    command += ["--key-file", str(set_.key_file(agent)), "--workflow", WORKFLOW, "--task-file", *paths]
-    command += ["--wait", str(AGENT_WITHIN_S if waits else SETTLE_S)]
-    process = subprocess.Popen(  # noqa: S603  # our own command, no shell
+    command += ["--key-file", str(set_.key_file(agent)), "--workflow", WORKFLOW]
+    command += ["--wait", str(AGENT_WITHIN_S if waits else SETTLE_S), "--task-file", *map(str, paths)]
+    return subprocess.Popen(  # noqa: S603  # our own command, no shell
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=child_environment(set_.data)
     )
-    return agent, process, [Path(path).name for path in paths]
 
 
 _Process = subprocess.Popen[str]
@@ -151,14 +175,9 @@ _Process = subprocess.Popen[str]
 class _Said:
     """What the agents print, in the order in which it comes; each is read by a thread of its own."""
 
-    def __init__(self, agents: Sequence[tuple[str, _Process | None, list[str]]]) -> None:
-        self.only = {name: tasks[0] for name, _, tasks in agents if len(tasks) == 1}
+    def __init__(self, agents: Sequence[tuple[_Process, str]]) -> None:
         self._lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
-        self._readers = [
-            threading.Thread(target=self._read, args=(name, process), daemon=True)
-            for name, process, _ in agents
-            if process is not None
-        ]
+        self._readers = [threading.Thread(target=self._read, args=agent, daemon=True) for agent in agents]
         for reader in self._readers:
             reader.start()
 
@@ -174,17 +193,11 @@ class _Said:
         except queue.Empty:
             return None
 
-    def _read(self, name: str, process: _Process) -> None:
+    def _read(self, process: _Process, only: str) -> None:
         assert process.stdout is not None, "opened as a pipe"
-        for line in _objects(process.stdout):
-            self._lines.put({**line, "agent": name})
-        process.wait()
-
-
-def _objects(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if line.startswith("{"):
-            yield json.loads(line)
+        for line in process.stdout:
+            if line.startswith("{"):
+                self._lines.put({"task": only, **json.loads(line)})
 
 
 def _settle(set_: Stage, task: _Task) -> None:
