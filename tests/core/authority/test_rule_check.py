@@ -62,6 +62,7 @@ DESCRIPTIONS = {
     ),
     "erp.mixed": ToolDescription("erp.mixed", "", _object(), _object(known="boolean", note="string")),
     "erp.silent": ToolDescription("erp.silent", "", _object()),
+    "erp.oust": ToolDescription("erp.oust", "", _object(person="string")),
     "erp.pay": ToolDescription(
         "erp.pay",
         "",

@@ -32,7 +32,7 @@ provenance:
   erp.pay:
     iban: [tool:erp.get.iban]
     amount: {from: [user, tool:erp.get.payable_cents], normal: number}
-    intents: [pay, settle the bill]
+    intents: [pay, "settle the bill"]
     then: deny
   erp.get: {then: {from: [user]}, intents: {from: [user]}}
 """)
@@ -62,6 +62,7 @@ provenance:
         "{iban: {from: [user], normal: fuzzy}}",
         "{iban: [user], then: ask}",
         "{iban: [user], intents: []}",
+        "{iban: [user], intents: [pay settle]}",
         "{then: deny}",
         "{}",
         "[user]",

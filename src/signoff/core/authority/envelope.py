@@ -8,7 +8,7 @@ from signoff.core.authority.bound_reading import read_done, read_downgrade, read
 from signoff.core.authority.description import ToolDescription
 from signoff.core.authority.envelope_check import PAGE_LINES_MAX, check_approvals, check_tools, check_wording
 from signoff.core.authority.inert import INERT, InertControl, inert_controls
-from signoff.core.authority.page import Finding, Node, Page, read_page
+from signoff.core.authority.page import Finding, Node, Page, quoted, read_page
 from signoff.core.authority.reading import Reader
 from signoff.core.authority.rule_check import Places, check_rules
 from signoff.core.authority.rule_reading import Approvers, fact_names, read_facts, read_limits, read_rules
@@ -244,6 +244,14 @@ def _models(reader: Reader, node: Node | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in node.pairs:
         reader.lines[f"models.{key.text}"] = key.line
-        if (model := reader.name(value, f"models.{key.text}")) and reader.name(key, "a key of models"):
+        if not key.text.replace("-", "_").isidentifier() or not key.text.isascii():  # `router:: small` is a slip
+            reader.error(
+                key,
+                "page.name",
+                f"{quoted(key.text)} is no role of a model.",
+                "A role is a letter and then letters, digits, `_` and `-`.",
+                "Rename it.",
+            )
+        elif model := reader.name(value, f"models.{key.text}"):
             found[key.text] = model
     return found

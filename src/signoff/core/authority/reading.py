@@ -148,7 +148,7 @@ class Reader:
         return text
 
     def texts(self, node: Node | None, where: str, *, names: bool = True) -> tuple[str, ...]:
-        """Return a list of names (or texts), each once."""
+        """Return a list of names (or texts), each once; a text of several words stands in quotes."""
         if node is None:
             return ()
         if node.kind != "list":
@@ -159,6 +159,12 @@ class Reader:
             path = f"{where}[{index}]"
             text = self.name(item, path) if names else self.text(item, path)
             if text is None:
+                continue
+            if item.is_plain and len(text.split()) > 1:
+                # A comma that was lost would make one entry of two, which nobody sees.
+                self.wrong(
+                    item, path, "one word, or several in quotes", f'Write `["{text[:40]}"]`, or a comma between.'
+                )
                 continue
             if text in found:
                 self.warn(
