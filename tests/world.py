@@ -42,6 +42,7 @@ from signoff.core.ids import mint
 from signoff.core.principal import Agent, ApiKey, Caller, Person
 from signoff.core.proposal import Proposal
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.entry import Entry
 from signoff.ledger.epochs import STREAM, Part, verify_epochs
@@ -66,6 +67,7 @@ KINDS: dict[type, str] = {
     ApiKey: "key_id",
     Halt: "halt_id",
     Publication: "publication_id",
+    Subject: "subject_id",
 }
 
 

@@ -22,14 +22,14 @@ from signoff.app.action.documents import receipt_bundle
 from signoff.app.action.lease import keep_leases
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.audit import AuditReport, audit_rows
-from signoff.app.authority import people, policies
+from signoff.app.authority import people, policies, subjects
 from signoff.app.integrate import integrate
 from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
 from tests.app.test_limits import create, limit, under
-from tests.target import contract
+from tests.target import TOOLS, contract
 from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
 
 ORIGIN = f"{INSTALLATION}/{TENANT}/1"
@@ -86,6 +86,7 @@ async def write_ledger(folder: Path) -> Ledger:
         copy(folder / "signoff.db", earlier)
         earlier_receipt = await _receipt(world, done)
         undone = await _undone(world, done)
+        await _erased(world)
         await _withdrawn_halted_expired(world)
         await _doubts(world)
         await _limited(world)
@@ -141,7 +142,11 @@ async def _people_and_pages(world: World) -> None:
     await world.publish(envelope(workflow="notes", mode="autonomous", asks=False, cap="5"))
     await world.publish(envelope(workflow="old"))
     await policies.withdraw(node, cast.admin, "envelope", "old", "1")
-    await world.publish(contract() + "# another version\n")
+    about = [*TOOLS["book.note"], "subject: \"'text/' + args.text\""]
+    await world.publish(contract(book_note=about))
+    await world.publish(
+        envelope(workflow="brief", mode="autonomous", asks=False, more="logging: {store_transcripts_days: 0}")
+    )
     await _caught_up(world)
 
 
@@ -171,6 +176,18 @@ async def _undone(world: World, done: Action) -> Action:
     assert (await world.get(done)).state is State.REVERSED
     await _caught_up(world)
     return undone
+
+
+async def _erased(world: World) -> None:
+    """A subject that was erased, one that was met again since, and a run that has reached its age."""
+    await subjects.erase(world.node, world.cast.admin, "text/hello", "they asked for it")
+    assert (await world.propose("book.note", {"text": "hello"}, again=True)).state is State.SUCCEEDED
+    await world.begin("brief")
+    assert (await world.propose("book.stamp", {"text": "short"})).state is State.SUCCEEDED
+    await world.complete()
+    await world.tick(70)
+    assert (await world.run()).erased_at is not None
+    await _caught_up(world)
 
 
 async def _withdrawn_halted_expired(world: World) -> None:

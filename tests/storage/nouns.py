@@ -10,6 +10,7 @@ from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, RunState
+from signoff.core.subject import Subject
 from signoff.ports.storage import LogHead, Receipt, SealedPayload, Transaction
 from signoff.ports.vault import WrappedKey
 
@@ -56,7 +57,18 @@ def fill(tx: Transaction) -> None:
             reserved_usd_micros=len(tx.tenant) * 7 if tx.tenant == "a" else 11,
         )
     )
-    tx.insert(action(tx.tenant, "act_2", state=State.IN_DOUBT, resource="res", look_at=5, fence=1, reason="found_late"))
+    tx.insert(
+        action(
+            tx.tenant,
+            "act_2",
+            state=State.IN_DOUBT,
+            resource="res",
+            subject="sub_1",
+            look_at=5,
+            fence=1,
+            reason="found_late",
+        )
+    )
     tx.actions.add_vote(vote(tx.tenant))
     tx.sums.count("act_1", [Counted(tx.tenant, "act_1", "impact", 0, 5, 7 if tx.tenant == "a" else 8)])
     tx.insert(Person(tx.tenant, "prs_1", 1, mine, (mine,), mine, "key_1"))
@@ -67,6 +79,8 @@ def fill(tx: Transaction) -> None:
     tx.insert(
         Publication(tx.tenant, "env_0", 2, mine, "envelope", "name", "0", f"sha256:{mine}", "prs_1", 1, mine, True)
     )
+    tx.insert(Subject(tx.tenant, "sub_1", 1, mine, "tag", "key_1", 1))
+    tx.insert(Subject(tx.tenant, "sub_0", 1, mine, "tag", "key_1", 1, erased_at=1))
     tx.ledger.append("stream", 1, 7 if tx.tenant == "a" else 8, mine.encode())
     tx.ledger.append("stream", 2, 7 if tx.tenant == "a" else 8, mine.encode())
     tx.ledger.append("stream", 3, 7 if tx.tenant == "a" else 8, mine.encode())
@@ -75,6 +89,7 @@ def fill(tx: Transaction) -> None:
     tx.ledger.publish(LogHead("origin", 1, mine))
     tx.receipts.add(Receipt(tx.tenant, "rcp_1", "act_1", 1, mine))
     tx.payloads.add(SealedPayload("owner", "name", "key_1", mine.encode(), mine))
+    tx.payloads.add(SealedPayload("act_2", "name", "key_1", mine.encode(), mine))
     tx.payloads.add_key(WrappedKey("key_1", mine, mine.encode()))
     sent = action(
         tx.tenant, "act_3", state=State.DISPATCHING, effect="write", fence=1, claimed_at=5, claimed_by=f"nod_{mine}"

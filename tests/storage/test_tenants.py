@@ -21,11 +21,12 @@ from tests.storage.nouns import fill
 DOORS = {
     "actions": port.Actions, "runs": port.Runs, "authority": port.Authority, "ledger": port.Ledger,
     "receipts": port.Receipts, "payloads": port.Payloads, "leases": port.Leases, "sums": port.Sums,
-    "stored": port.Stored,
+    "stored": port.Stored, "subjects": port.Subjects,
 }  # fmt: skip
 WRITES = {
     "actions.add_vote", "ledger.append", "ledger.integrate", "ledger.add_nodes", "ledger.publish", "receipts.add",
-    "receipts.sign", "payloads.add", "payloads.add_key", "leases.renew", "leases.drop",
+    "receipts.sign", "payloads.add", "payloads.add_key",
+    "payloads.destroy_key", "payloads.erase_run", "payloads.erase_subject", "leases.renew", "leases.drop",
     "sums.count",
 }  # fmt: skip
 # What the database says of itself, and of no tenant's rows.
@@ -37,7 +38,9 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "key_id": ["key_1"], "halt_id": ["hlt_1"], "holder": ["prs_1"], "digest": ["digest"], "kind": ["envelope"],
     "version": ["1"], "stream": ["stream"], "index": [0], "seq": [2], "size": [1], "receipt_id": ["rcp_1"],
     "owner": ["owner"], "dead_node_but": [None, "nod_x"], "latest": [10], "table": [], "key": [], "level": [0],
-    "at": [0], "by": ["agt_1"], "origin": ["origin"], "impact_key": ["impact"], "until": [10],
+    "at": [0], "by": ["agt_1"], "origin": ["origin"],
+    "subject_id": ["sub_1"], "tag": ["tag"], "envelope": ["a!", "b!"], "beyond": [(0, "")],
+    "impact_key": ["impact"], "until": [10],
     "since": [0],
 }  # fmt: skip
 
@@ -88,7 +91,9 @@ def listed(found: Any) -> Any:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in methods() if name not in WRITES | OF_NO_TENANT | {"ledger.unmarked"}])
+@pytest.mark.parametrize(
+    "name", [name for name in methods() if name not in WRITES | OF_NO_TENANT | {"ledger.unmarked"}]
+)
 async def test_no_query_leaves_its_tenant(opened: Opened, name: str) -> None:
     storage = opened.storage(runs_twice=False)
     for tenant in ("a", "b"):
@@ -145,6 +150,9 @@ CHANGES: Mapping[str, Callable[[Transaction], Any]] = {
     "receipts.sign": lambda tx: tx.receipts.sign([("rcp_1", "key", b"signature")]),
     "payloads.add": lambda tx: tx.payloads.add(SealedPayload("owner", "other", "key_1", b"new", "c")),
     "payloads.add_key": lambda tx: tx.payloads.add_key(WrappedKey("key_2", "m", b"new")),
+    "payloads.destroy_key": lambda tx: tx.payloads.destroy_key("key_1"),
+    "payloads.erase_run": lambda tx: tx.payloads.erase_run("owner"),
+    "payloads.erase_subject": lambda tx: tx.payloads.erase_subject("sub_1"),
     "leases.renew": lambda tx: tx.leases.renew("act_3", 1, 99),
     "leases.drop": lambda tx: tx.leases.drop("act_3"),
     "sums.count": lambda tx: tx.sums.count("act_1", []),

@@ -161,6 +161,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "AgentChange": {"revoke_tokens": True},
     "KeyBody": {},
     "VerifyBody": {},
+    "SubjectBody": {"subject": "shelf/a"},
+    "ErasureBody": {"subject": "shelf/a", "reason": "x"},
 }
 
 

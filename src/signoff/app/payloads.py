@@ -72,13 +72,13 @@ class Keyring:
             return known
         wrapped = tx.payloads.key(key_id)
         if wrapped is None:
-            raise NotFound(
-                what="This content can no longer be read.",
-                why="Its key was destroyed, which is how content is erased.",
-                fix="Nothing brings it back; the log still proves that it was there.",
-                code="payload.erased",
-            )
+            raise gone("This content")
         return self._remember(tx.tenant, wrapped)
+
+    def forget(self, tenant: str, key_id: str) -> None:
+        """Drop a key that was destroyed; call it once that is committed."""
+        self._seals.pop((tenant, key_id), None)
+        self._vault.forget(key_id)
 
     def open(self, tx: Transaction, owner: str, name: str) -> Any:
         """Return a stored payload's value, None if there is none by that name."""
@@ -112,6 +112,24 @@ class Keyring:
         if len(self._seals) > REMEMBERED:
             self._seals.popitem(last=False)
         return seal
+
+
+def gone(what: str, by: str = "") -> NotFound:
+    """Return the error for content that was erased.
+
+    Args:
+        by: `subject`, `retention`, or '' where that is not known.
+    """
+    whys = {
+        "subject": "Whom it was about was erased, and with it the key it was sealed under.",
+        "retention": "Its run reached the age at which its page has it erased, and its key was destroyed.",
+    }
+    return NotFound(
+        what=f"{what} can no longer be read.",
+        why=whys.get(by, "Its key was destroyed, which is how content is erased."),
+        fix="Nothing brings it back; the log still proves that it was there.",
+        code="payload.erased",
+    )
 
 
 def _place(tenant: str, owner: str, name: str) -> bytes:

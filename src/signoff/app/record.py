@@ -18,6 +18,7 @@ from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 from signoff.core.values import changed
 from signoff.ledger.entry import encode, leaf_hash
 from signoff.ports.storage import R, SealedPayload, Transaction
@@ -30,6 +31,7 @@ IDS: dict[type, str] = {
     ApiKey: "key_id",
     Halt: "halt_id",
     Publication: "publication_id",
+    Subject: "subject_id",
 }
 # The text of a publication is too long for an entry and needs none: its digest is there and is recomputed.
 NOT_FOLDED = frozenset({"tenant", "seq", "head", "text"})

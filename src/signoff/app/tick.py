@@ -16,9 +16,11 @@ from signoff.app.action.late import look_once_more
 from signoff.app.action.lease import keep_leases
 from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
+from signoff.app.action.retention import erase_aged
 from signoff.app.action.settle import last_send, settle
 from signoff.app.authority.halts import stop_covered
 from signoff.app.authority.policies import void_withdrawn
+from signoff.app.authority.subjects import finish_erasures
 from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
 from signoff.core.action.lifecycle import Action, State
@@ -35,7 +37,8 @@ RESUMED = (State.PROPOSED, State.APPROVED, State.DISPATCHING)
 async def tick(world: World, tenant: str) -> None:
     """Do once whatever is due now.
 
-    Halts and withdrawals, lost leases, deadlines and look-ups, interrupted legs, receipts, the checkpoint.
+    Halts and withdrawals, lost leases, deadlines and look-ups, interrupted legs, what has reached its age, receipts,
+    the checkpoint.
     """
     watch_clock(world)
     if world.is_read_only:
@@ -46,6 +49,8 @@ async def tick(world: World, tenant: str) -> None:
     await keep_leases(world, tenant)
     await _act_on_due(world, tenant, now)
     await _resume(world, tenant)
+    await erase_aged(world, tenant)
+    await finish_erasures(world, tenant)
     await sign_receipts(world, tenant)
     await integrate(world, tenant)
 

@@ -106,6 +106,9 @@ class World:
     legs: Legs = field(default_factory=Legs)
     tags: dict[str, Seal] = field(default_factory=dict)  # by tenant: keyed digests that agree across runs
     runs: dict[tuple[str, str], tuple[Seal, Run]] = field(default_factory=dict)  # what never changes of recent runs
+    aged_at: dict[str, int] = field(default_factory=dict)  # by tenant: when what has reached its age was looked for
+    rewritten_at: dict[str, int] = field(default_factory=dict)  # by tenant: when that was last done for their sake
+    scrubbed_at: dict[str, int] = field(default_factory=dict)  # by tenant: when an owed rewriting was last tried
     withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
     is_read_only: bool = False
     clock_jump_us: int = 0  # how far the machine's clock was off when that was last told

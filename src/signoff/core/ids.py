@@ -9,7 +9,7 @@ import re
 
 from signoff.core.errors import Malformed
 
-PREFIXES = ("act", "run", "apr", "rcp", "hlt", "dlg", "prs", "agt", "key", "pay", "env", "con", "epo", "nod")
+PREFIXES = ("act", "run", "apr", "rcp", "hlt", "dlg", "prs", "agt", "key", "pay", "env", "con", "epo", "nod", "sub")
 _SHAPE = re.compile(rf"(?:{'|'.join(PREFIXES)})_[0-9a-f]{{32}}")
 _MASK_A, _MASK_B = (1 << 12) - 1, (1 << 62) - 1
 

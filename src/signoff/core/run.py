@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from signoff.core.errors import Conflict
+
 
 class RunState(StrEnum):
     """Open and paused may change places; the others are closed and never left."""
@@ -46,6 +48,23 @@ class Run:
     turned: str | None = None
     used_us: int | None = None  # the time it had used when it was paused last
     paused_us: int = 0  # how long it stood still for that, waits for people apart
+    erased_at: int | None = None  # when its payloads, and those of its actions, reached their age
+    erased_payloads: int = 0
+
+
+def require_unerased(run: Run) -> None:
+    """Refuse to keep more in a run whose payloads were erased.
+
+    Raises:
+        Conflict: they were, and so the run is closed.
+    """
+    if run.erased_at is not None:
+        raise Conflict(
+            what="The run is closed.",
+            why=f"It is {run.state}, and what was kept of it is erased.",
+            fix="Begin a new run.",
+            code="run.closed",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from signoff.core.authority.publication import Publication
 from signoff.core.errors import Unavailable
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, Tally
+from signoff.core.subject import Subject
 from signoff.ports.vault import WrappedKey
 
 T = TypeVar("T")
-R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication)
+R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication, Subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ class Actions(Protocol):
     def of_run(self, run_id: str) -> list[Action]:
         """Return a run's actions, oldest first."""
 
+    def of_subject(self, subject_id: str) -> list[Action]:
+        """Return the actions whose payloads are about a subject, oldest first."""
+
     def in_states(self, states: Sequence[State], after: str, limit: int) -> list[Action]:
         """Return a page of actions in any of `states`, by id, after `after` ('' for the first page)."""
 
@@ -144,6 +148,30 @@ class Runs(Protocol):
     def newest(self, before: str | None, limit: int) -> list[Run]: ...
     def open_of(self, agent_id: str) -> int:
         """Return how many runs of an agent are not closed."""
+
+    def unerased_pages(self) -> list[str]:
+        """Return the digests of the envelopes under which runs stand that have their payloads."""
+
+    def unerased(self, envelope: str, until: int, beyond: tuple[int, str], limit: int) -> list[Run]:
+        """Return a page of runs under an envelope that have their payloads and began at `until` or before.
+
+        Args:
+            beyond: when the last one of the page before began, and its id.
+        """
+
+
+class Subjects(Protocol):
+    """Queries over data subjects."""
+
+    def get(self, subject_id: str) -> Subject | None: ...
+    def present(self, tag: str) -> Subject | None:
+        """Return the subject of this tag whose payloads are kept now."""
+
+    def of_tag(self, tag: str) -> list[Subject]:
+        """Return every subject that had this tag, erased ones too, oldest first."""
+
+    def unscrubbed(self, limit: int) -> list[Subject]:
+        """Return erased subjects of which the engine's own files may still hold something."""
 
 
 class Ledger(Protocol):
@@ -214,6 +242,15 @@ class Payloads(Protocol):
 
     def add_key(self, key: WrappedKey) -> None: ...
     def key(self, key_id: str) -> WrappedKey | None: ...
+    def destroy_key(self, key_id: str) -> None:
+        """Remove a wrapped key, and overwrite it where it lay."""
+
+    def erase_run(self, run_id: str) -> int:
+        """Remove the payloads of a run and its actions, overwrite them where they lay, and return how many."""
+
+    def erase_subject(self, subject_id: str) -> int:
+        """Remove the payloads of a subject's actions, overwrite them where they lay, and return how many."""
+
     def all(self) -> Iterator[tuple[str, str, str, bytes]]: ...
 
 
@@ -294,6 +331,7 @@ class Transaction(Protocol):
     actions: Actions
     runs: Runs
     authority: Authority
+    subjects: Subjects
     ledger: Ledger
     receipts: Receipts
     payloads: Payloads
@@ -337,6 +375,19 @@ class Storage(Protocol):
 
     def freeze(self, why: Unavailable) -> None:
         """From now on refuse every transaction with `why`; reading goes on."""
+
+    async def scrub(self, size_max: int | None = None) -> bool:
+        """Rewrite the engine's files so that nothing that was removed before can be read in them.
+
+        Nothing is committed meanwhile. Returns False where someone still reads an older state: then it is to be tried
+        again.
+
+        Args:
+            size_max: bytes; where the database is larger nothing is done, and False returned.
+
+        Raises:
+            Unavailable: there is no room for it now, or the database is only read.
+        """
 
     async def close(self) -> None:
         """Finish what is queued and release the database."""

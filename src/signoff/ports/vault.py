@@ -47,3 +47,6 @@ class Vault(Protocol):
         Raises:
             Corrupt: it was altered, or wrapped by a master key that is not here.
         """
+
+    def forget(self, key_id: str) -> None:
+        """Drop an unwrapped key whose row was destroyed."""

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, tuple_, update
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
@@ -27,6 +27,7 @@ _ON_RESOURCE = ACTIONS.query(
     most=True,
 )
 _OF_RUN = ACTIONS.query(_a.run_id == param("run"), order=_a.action_id)
+_OF_SUBJECT = ACTIONS.query(_a.subject == param("subject"), order=_a.action_id)
 _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
 _EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
 _TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
@@ -59,6 +60,15 @@ _OPEN_RUNS = Statement(
     select(func.count())
     .select_from(t.runs)
     .where(t.runs.c.tenant == param("tenant"), t.runs.c.agent_id == param("agent"), t.OPEN_RUN)
+)
+_UNERASED_PAGES = Statement(select(t.runs.c.envelope).distinct().where(t.runs.c.tenant == param("tenant"), t.UNERASED))
+_UNERASED = RUNS.query(
+    t.UNERASED,
+    t.runs.c.envelope == param("envelope"),
+    t.runs.c.started_at <= param("until"),
+    tuple_(t.runs.c.started_at, t.runs.c.run_id) > tuple_(param("after_at"), param("after_id")),
+    order=(t.runs.c.started_at, t.runs.c.run_id),
+    most=True,
 )
 OPEN = frozenset(State) - CONCLUDED | {State.REVERSING}
 LAST_ID = "~"  # sorts after every id
@@ -104,6 +114,9 @@ class SqlActions:
 
     def of_run(self, run_id: str) -> list[Action]:
         return ACTIONS.all(self._connection, _OF_RUN, tenant=self._tenant, run=run_id)
+
+    def of_subject(self, subject_id: str) -> list[Action]:
+        return ACTIONS.all(self._connection, _OF_SUBJECT, tenant=self._tenant, subject=subject_id)
 
     def in_states(self, states: Sequence[State], after: str, limit: int) -> list[Action]:
         statement = _in_states(tuple(states))
@@ -167,6 +180,13 @@ class SqlRuns:
 
     def open_of(self, agent_id: str) -> int:
         return int(self._connection.run(_OPEN_RUNS, {"tenant": self._tenant, "agent": agent_id}).fetchone()[0])
+
+    def unerased_pages(self) -> list[str]:
+        return [row[0] for row in self._connection.run(_UNERASED_PAGES, {"tenant": self._tenant})]
+
+    def unerased(self, envelope: str, until: int, beyond: tuple[int, str], limit: int) -> list[Run]:
+        given = {"envelope": envelope, "until": until, "after_at": beyond[0], "after_id": beyond[1], "most": limit}
+        return RUNS.all(self._connection, _UNERASED, tenant=self._tenant, **given)
 
 
 _r = t.receipts.c

@@ -6,7 +6,8 @@ three times faster than executing them through SQLAlchemy (`docs/adr/0005`).
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,34 @@ class Connection:
     def keep_log_small(self) -> None:
         """Move what the write-ahead log holds into the database, if it has grown; between two batches."""
         self.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """Have what is deleted within overwritten with zeros, in the pages where it lay."""
+        self.execute("PRAGMA secure_delete=ON")
+        try:
+            yield
+        finally:
+            self.execute("PRAGMA secure_delete=OFF")
+
+    def rewrite(self) -> None:
+        """Build the database anew from its living rows: pages that were split or freed keep old bytes otherwise.
+
+        As large as the database is what this takes for a while, so that it goes to a file and not to memory.
+        """
+        self.execute("PRAGMA temp_store=FILE")
+        try:
+            self.execute("VACUUM")
+        finally:
+            self.execute("PRAGMA temp_store=MEMORY")
+
+    def empty_log(self) -> bool:
+        """Move the whole write-ahead log into the database and cut it to nothing; False while someone reads in it."""
+        self.execute("PRAGMA busy_timeout=250")
+        try:
+            return not self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self.execute("PRAGMA busy_timeout=5000")
 
     def close(self) -> None:
         self._db.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries over the log: entries, tree nodes, checkpoints; and the sealed payloads beside it."""
+"""Queries over the log: entries, tree nodes, checkpoints."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -10,8 +10,7 @@ from signoff.adapters.sql.engine import Connection, Statement, param
 from signoff.adapters.sql.stored import told
 from signoff.core.errors import Conflict, Corrupt
 from signoff.ports.marks import Marks
-from signoff.ports.storage import LogHead, SealedPayload
-from signoff.ports.vault import WrappedKey
+from signoff.ports.storage import LogHead
 
 _e = t.entries.c
 _mine = _e.tenant == param("tenant")
@@ -171,51 +170,3 @@ class _Nodes(Mapping[tuple[int, int], bytes]):
 
     def __len__(self) -> int:
         raise TypeError("the nodes of a log are not counted")
-
-
-_p = t.payloads.c
-_ADD = Statement(insert(t.payloads).values({column.name: param(column.name) for column in t.payloads.c}))
-_GET = Statement(
-    select(_p.key_id, _p.sealed).where(
-        _p.tenant == param("tenant"), _p.owner == param("of"), _p.name == param("called")
-    )
-)
-_ALL = Statement(select(_p.owner, _p.name, _p.key_id, _p.sealed).where(_p.tenant == param("tenant")))
-_k = t.payload_keys.c
-_ADD_KEY = Statement(insert(t.payload_keys).values({column.name: param(column.name) for column in t.payload_keys.c}))
-_KEY = Statement(
-    select(_k.key_id, _k.master_id, _k.sealed).where(_k.tenant == param("tenant"), _k.key_id == param("id"))
-)
-
-
-class SqlPayloads:
-    """Sealed payloads of one tenant."""
-
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
-
-    def add(self, payload: SealedPayload) -> None:
-        self._connection.run(
-            _ADD,
-            {
-                "tenant": self._tenant,
-                "owner": payload.owner,
-                "name": payload.name,
-                "key_id": payload.key_id,
-                "sealed": payload.sealed,
-            },
-        )
-
-    def get(self, owner: str, name: str) -> tuple[str, bytes] | None:
-        return self._connection.run(_GET, {"tenant": self._tenant, "of": owner, "called": name}).fetchone()  # type: ignore[no-any-return]
-
-    def add_key(self, key: WrappedKey) -> None:
-        given = {"tenant": self._tenant, "key_id": key.key_id, "master_id": key.master_id, "sealed": key.sealed}
-        self._connection.run(_ADD_KEY, given)
-
-    def key(self, key_id: str) -> WrappedKey | None:
-        row = self._connection.run(_KEY, {"tenant": self._tenant, "id": key_id}).fetchone()
-        return None if row is None else WrappedKey(*row)
-
-    def all(self) -> Iterator[tuple[str, str, str, bytes]]:
-        yield from self._connection.run(_ALL, {"tenant": self._tenant})

@@ -12,6 +12,7 @@ from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 
 ACTIONS = Noun(Action, tables.actions)
 RUNS = Noun(Run, tables.runs)
@@ -20,9 +21,10 @@ AGENTS = Noun(Agent, tables.agents)
 KEYS = Noun(ApiKey, tables.api_keys)
 HALTS = Noun(Halt, tables.halts)
 PUBLICATIONS = Noun(Publication, tables.publications)
+SUBJECTS = Noun(Subject, tables.subjects)
 VOTES = Noun(Vote, tables.votes)
 IMPACTS = Noun(Counted, tables.impacts)
 
 NOUNS: dict[type, Noun[Any]] = {
-    noun.kind: noun for noun in (ACTIONS, RUNS, PEOPLE, AGENTS, KEYS, HALTS, PUBLICATIONS, VOTES, IMPACTS)
+    noun.kind: noun for noun in (ACTIONS, RUNS, PEOPLE, AGENTS, KEYS, HALTS, PUBLICATIONS, VOTES, IMPACTS, SUBJECTS)
 }

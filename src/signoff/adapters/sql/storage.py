@@ -21,8 +21,9 @@ from signoff.adapters.sql.action import SqlActions, SqlLeases, SqlReceipts, SqlR
 from signoff.adapters.sql.authority import SqlAuthority
 from signoff.adapters.sql.engine import Connection, EngineError, create_or_check, engine_failed, is_engine_error
 from signoff.adapters.sql.known import Known
-from signoff.adapters.sql.ledger import SqlLedger, SqlPayloads
+from signoff.adapters.sql.ledger import SqlLedger
 from signoff.adapters.sql.nouns import NOUNS
+from signoff.adapters.sql.payloads import SqlPayloads, SqlSubjects
 from signoff.adapters.sql.stored import SqlStored
 from signoff.adapters.sql.sums import SqlSums
 from signoff.adapters.sql.tally import Line, RunTally
@@ -51,6 +52,7 @@ class SqlTransaction:
         self.actions = SqlActions(connection, known, tenant, now)
         self.runs = SqlRuns(connection, known, tenant)
         self.authority = SqlAuthority(connection, known, tenant)
+        self.subjects = SqlSubjects(connection, tenant)
         self.ledger = SqlLedger(connection, tenant, marks)
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
@@ -144,6 +146,7 @@ class SqliteStorage(Storage):
         self._known = Known()
         self._path = path
         self._queue: deque[_Job] = deque()
+        self._scrubs: list[asyncio.Future[bool]] = []
         self._working: asyncio.Task[None] | None = None
         self._is_closing = False
         self._frozen: Unavailable | None = None
@@ -179,6 +182,20 @@ class SqliteStorage(Storage):
     def freeze(self, why: Unavailable) -> None:
         self._frozen = why
 
+    async def scrub(self, size_max: int | None = None) -> bool:
+        if self._frozen is not None:
+            raise self._frozen
+        if self._is_closing:
+            raise _busy("It is shutting down.")
+        if size_max is not None and self._path.stat().st_size > size_max:
+            return False
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[bool] = loop.create_future()
+        self._scrubs.append(asked)
+        if self._working is None:
+            self._working = loop.create_task(self._work(), name="signoff-writer")
+        return await asked
+
     async def close(self) -> None:
         self._is_closing = True
         if self._working is not None:
@@ -213,15 +230,35 @@ class SqliteStorage(Storage):
 
     async def _work(self) -> None:
         """Commit batch after batch until nothing waits."""
-        while self._queue:
+        while self._queue or self._scrubs:
+            await self._rewrite()
             batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
-            await self._run(batch)
+            if batch:
+                await self._run(batch)
             for job in batch:
                 job.answer()
             self._commits += 1
             await self._tidy()
             await asyncio.sleep(0)  # who was just answered may ask again, and joins the next batch
         self._working = None
+
+    async def _rewrite(self) -> None:
+        """Rewrite the files for those who asked for it, while nothing else is written."""
+        asked, self._scrubs = self._scrubs, []
+        if not asked:
+            return
+        done, failed = False, None
+        try:
+            if self._sweeping is not None:
+                await asyncio.wait({self._sweeping})
+            await self._beside(self._writer.rewrite)
+            done = await self._beside(self._writer.empty_log)
+        except EngineError as error:
+            failed = engine_failed(error)
+            failed.__cause__ = error
+        for future in asked:
+            if not future.done():
+                future.set_result(done) if failed is None else future.set_exception(failed)
 
     async def _tidy(self) -> None:
         """Move the write-ahead log into the database: most of it while batches go on, the rest between two of them.
@@ -329,9 +366,9 @@ class SqliteStorage(Storage):
             connection.execute("RELEASE body")
             job.edges = transaction.edges
 
-    async def _beside(self, work: Callable[[], None]) -> None:
+    async def _beside(self, work: Callable[[], T]) -> T:
         """Wait for the disk on another thread; the connection is touched by nobody else meanwhile."""
-        await asyncio.get_running_loop().run_in_executor(self._disk, work)
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def _fail(self, edges: list[str], side: str) -> None:
         if self._failpoint is not None:

@@ -30,6 +30,7 @@ from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 
 SCHEMA_VERSION = 1
 metadata = MetaData()
@@ -64,6 +65,7 @@ people = _of("people", Person, "person_id")
 agents = _of("agents", Agent, "agent_id")
 api_keys = _of("api_keys", ApiKey, "key_id")
 halts = _of("halts", Halt, "halt_id")
+subjects = _of("subjects", Subject, "subject_id")
 publications = _of("publications", Publication, "publication_id")
 votes = _of("votes", Vote, "action_id", "digest", "person_id")
 impacts = _of("impacts", Counted, "action_id", "key")
@@ -155,6 +157,8 @@ BUSY: ColumnElement[bool] = literal_column(
 )
 WAITING: ColumnElement[bool] = literal_column("state = 'pending_approval'")
 OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
+UNERASED: ColumnElement[bool] = literal_column("erased_at IS NULL")
+UNSCRUBBED: ColumnElement[bool] = literal_column("erased_at IS NOT NULL AND scrubbed_at IS NULL")
 LATE: ColumnElement[bool] = literal_column("reason IN ('found_late', 'late_look_unanswered')")
 Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=OPEN)
 Index("actions_expiring", actions.c.tenant, actions.c.expires_at, sqlite_where=EXPIRING)
@@ -163,6 +167,17 @@ Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=
 Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
 Index("actions_late", actions.c.tenant, actions.c.action_id, sqlite_where=LATE)
 Index("actions_waiting", actions.c.tenant, actions.c.by, actions.c.state, sqlite_where=WAITING)
+Index(
+    "actions_subject",
+    actions.c.tenant,
+    actions.c.subject,
+    actions.c.action_id,
+    sqlite_where=actions.c.subject.isnot(None),
+)
+Index("runs_unerased", runs.c.tenant, runs.c.envelope, runs.c.started_at, runs.c.run_id, sqlite_where=UNERASED)
+Index("subjects_present", subjects.c.tenant, subjects.c.tag, sqlite_where=UNERASED, unique=True)
+Index("subjects_tag", subjects.c.tenant, subjects.c.tag, subjects.c.subject_id)
+Index("subjects_unscrubbed", subjects.c.tenant, subjects.c.subject_id, sqlite_where=UNSCRUBBED)
 Index("impacts_window", impacts.c.tenant, impacts.c.key, impacts.c.at, impacts.c.amount)
 Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OPEN_RUN)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import bearing_again, found, load, require_standing, resource_tag, seen
+from signoff.app.action.case import bearing_again, erased_at, found, load, require_standing, resource_tag, seal_of, seen
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.facts import look, sealed_facts
 from signoff.app.action.gather import Seen
 from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.propose import judged
+from signoff.app.action.subject import subject_tag
 from signoff.app.answers import NOTHING
 from signoff.app.payloads import Seal
 from signoff.app.world import World
@@ -110,6 +111,7 @@ async def edit(
     case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
     await world.systems.look(case.contract.server)
     resource, is_known = resource_tag(world, caller.tenant, case.contract, case.tool, args)
+    subjects = [subject_tag(world, caller.tenant, case.contract, case.tool, one) for one in (case.args, args)]
 
     def decision_of(tx: Transaction, action: Action, run: Run, seen: Seen | None) -> tuple[Decision, Bearing]:
         facts = seen.facts if seen is not None else NOTHING
@@ -117,7 +119,7 @@ async def edit(
         # Whoever edits has others look at it, though an open tier would let the new arguments through.
         b = replace(b, is_resource_known=is_known, open_tiers=frozenset())
         b = with_impacts(world, tx, b, args, action_id)
-        return _as_edit(action, decide(b, args, again=True)), b
+        return _as_edit(action, decide(b, args, again=True), is_about_another=subjects[0] != subjects[1]), b
 
     def before_gathering(tx: Transaction) -> None:
         # Nothing is asked of the target for arguments, or by people, that are refused anyway.
@@ -179,8 +181,10 @@ async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> A
 
     def look(tx: Transaction) -> tuple[Seal, Run]:
         # Its contract is not needed, and what was denied for want of one has none.
-        _, run = seen(tx, caller, action_id)
-        return world.keyring.seal(tx, run.payload_key), run
+        action, run = seen(tx, caller, action_id)
+        if erased_at(tx, action, run) is not None:  # so it has ended
+            raise _sent(action)
+        return seal_of(world, tx, action, run), run
 
     seal, run = await world.storage.view(caller.tenant, look)
     said = seal.seal(action_id, "cancel", {"by": caller.id, "reason": reason})
@@ -190,17 +194,21 @@ async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> A
         require_standing(tx, caller)
         _require_cancel(caller, run.agent_id, run.principal_id, action, tx)
         if action.state not in NOT_SENT:
-            raise Conflict(
-                what=f"Action {action_id} can no longer be withdrawn.",
-                why=f"It is {action.state}; only what was not sent can be cancelled.",
-                fix="Undo it if it succeeded; wait for its outcome if it is under way.",
-                code="action.sent",
-            )
+            raise _sent(action)
         return end_unsent(tx, action, State.CANCELLED, "cancelled", (said,))
 
     action = await world.storage.transact(caller.tenant, body, guards=(action_id,))
     world.bell.ring(action_id)
     return action
+
+
+def _sent(action: Action) -> Conflict:
+    return Conflict(
+        what=f"Action {action.action_id} can no longer be withdrawn.",
+        why=f"It is {action.state}; only what was not sent can be cancelled.",
+        fix="Undo it if it succeeded; wait for its outcome if it is under way.",
+        code="action.sent",
+    )
 
 
 def _require_cancel(caller: Caller, agent_id: str, principal_id: str, action: Action, tx: Transaction) -> None:
@@ -221,8 +229,11 @@ def _require_cancel(caller: Caller, agent_id: str, principal_id: str, action: Ac
     )
 
 
-def _as_edit(action: Action, decision: Decision) -> Decision:
-    """Return the decision on an edit; what a reversal takes back is not for editing."""
+def _as_edit(action: Action, decision: Decision, *, is_about_another: bool) -> Decision:
+    """Return the decision on an edit; neither what a reversal takes back is for editing, nor whom a call is about."""
+    if action.reverses is None and is_about_another:
+        why = "What is kept of it lies under its subject's key; with these arguments it would be about somebody else."
+        return Decision(Verdict.DENY, (*decision.checks, Check("edit", Outcome.DENY, "subject_edited", why)))
     if action.reverses is None:
         return decision
     why = "A reversal takes back exactly one write; with other arguments it would take back something else."

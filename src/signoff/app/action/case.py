@@ -8,7 +8,7 @@ from typing import Any
 from signoff.app.action.hand import Hand
 from signoff.app.action.traces import bearing_of_traces
 from signoff.app.answers import NOTHING, Facts
-from signoff.app.payloads import Seal
+from signoff.app.payloads import Seal, gone
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import Action
@@ -36,6 +36,7 @@ class Case:
     args: Mapping[str, Any]
     preview: Preview | None
     seal: Seal
+    run_seal: Seal  # of its run: digests of content are under this one, so that equal calls of a run are found
     hand: Hand | None = None  # of the call that proposed it, if one waits to be told
     claims: Mapping[str, Any] = field(default_factory=dict)  # read where something of the page looks at them
 
@@ -49,13 +50,14 @@ def load(world: World, tx: Transaction, action_id: str) -> Case:
     """Return the case of an action.
 
     Raises:
-        NotFound: there is no such action in this tenant.
+        NotFound: there is no such action in this tenant, or what was kept of it is erased.
     """
     action = found(tx.actions.get(action_id), action_id)
     run = tx.runs.get(action.run_id)
     assert run is not None
     contract = world.shelf.contract(tx, action.contract)
     revision = action.revision
+    require_kept(tx, action, run)
     envelope = world.shelf.envelope(tx, run.envelope)
     asks_claims = action.claims is not None and (envelope.rules or envelope.citations_for)
     preview = world.keyring.open(tx, action_id, f"preview.{revision}") if action.preview else None
@@ -67,9 +69,38 @@ def load(world: World, tx: Transaction, action_id: str) -> Case:
         contract.tools[action.tool],
         world.keyring.open(tx, action_id, f"args.{revision}"),
         from_value(preview) if preview is not None else None,
+        seal_of(world, tx, action, run),
         world.keyring.seal(tx, run.payload_key),
         claims=world.keyring.open(tx, action_id, "claims") if asks_claims else {},
     )
+
+
+def seal_of(world: World, tx: Transaction, action: Action, run: Run) -> Seal:
+    """Return what seals the payloads of an action: the key of the subject it is about, else that of its run.
+
+    Raises:
+        NotFound: it was destroyed.
+    """
+    require_kept(tx, action, run)
+    subject = tx.subjects.get(action.subject) if action.subject else None
+    return world.keyring.seal(tx, subject.payload_key if subject else run.payload_key)
+
+
+def erased_at(tx: Transaction, action: Action, run: Run) -> tuple[int, str] | None:
+    """Return when what was kept of an action was erased, and by what (`subject`, `retention`); None while it is."""
+    if action.subject and (subject := tx.subjects.get(action.subject)) and subject.erased_at is not None:
+        return subject.erased_at, "subject"
+    return None if run.erased_at is None else (run.erased_at, "retention")
+
+
+def require_kept(tx: Transaction, action: Action, run: Run) -> None:
+    """Refuse to go on with an action of which nothing is left to go on with.
+
+    Raises:
+        NotFound: code `payload.erased`.
+    """
+    if (erased := erased_at(tx, action, run)) is not None:
+        raise gone(f"What was kept of {action.action_id}", erased[1])
 
 
 def seen(tx: Transaction, caller: Caller, action_id: str) -> tuple[Action, Run]:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from signoff.app import epochs
-from signoff.app.action.case import found
+from signoff.app.action.case import erased_at, found
 from signoff.app.action.explain import explain
 from signoff.app.action.facts import known_when
 from signoff.app.action.hand import Hand
@@ -88,6 +88,7 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         preview=_preview(world, tx, action) if is_person else _digest_of_preview(action),
         approval=_approval(world, tx, action) if action.owed else None,
         outcome=outcome_of(world, tx, action) or {},
+        erased=_erased(erased_at(tx, action, run)),
     )
     if is_person:
         shown["late_find"] = late_find(world, tx, action)
@@ -136,6 +137,7 @@ def _document(
     preview: Document | None,
     approval: Document | None,
     outcome: Mapping[str, Any],
+    erased: Document | None = None,
 ) -> Document:
     return {
         "action_id": action.action_id,
@@ -151,6 +153,7 @@ def _document(
         "proposed_by": action.by,
         "decision": {"verdict": action.verdict, "checks": made},
         "args": args,
+        "erased": erased,
         "digest": action.digest,
         "revision": action.revision,
         "reverses": action.reverses,
@@ -171,6 +174,11 @@ def _document(
         },
         "explain": explain(action, run),
     }
+
+
+def _erased(at: tuple[int, str] | None) -> Document | None:
+    """Return when what was kept was erased, and by what; None while it is kept."""
+    return None if at is None else {"at": when(at[0]), "by": at[1]}
 
 
 def brief(action: Action, run: Run) -> Document:
@@ -209,6 +217,7 @@ def run_document(world: World, tx: Transaction, run: Run) -> Document:
         "principal_id": run.principal_id,
         "state": str(run.state),
         "turned": turned(run) | {"reason": _turned_why(world, tx, run)} if run.turned_at is not None else None,
+        "erased": _erased(None if run.erased_at is None else (run.erased_at, "retention")),
         "task": task.get("task"),
         "labels": task.get("labels", {}),
         "summary": world.keyring.open(tx, run.run_id, "summary") if run.summary else None,

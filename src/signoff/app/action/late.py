@@ -44,12 +44,17 @@ async def look_once_more(world: World, tenant: str, action_id: str) -> Action:
 
     Without an answer it looks again every hour for a day, and then leaves the look to a person.
     """
-    case = await world.storage.view(tenant, lambda tx: load(world, tx, action_id))
-    action = case.action
-    if action.state is not State.FAILED or action.look_at is None or world.clock.now() < action.look_at:
-        return action
+
+    def look(tx: Transaction) -> Case | Action:
+        action = found(tx.actions.get(action_id), action_id)
+        is_due = action.state is State.FAILED and action.look_at is not None and tx.now >= action.look_at
+        return load(world, tx, action_id) if is_due else action
+
+    case = await world.storage.view(tenant, look)
+    if isinstance(case, Action):
+        return case
     await world.systems.look(case.contract.server)
-    asked = world.clock.now()
+    action, asked = case.action, world.clock.now()
     answer, is_found = await look_up(world, case.contract, case.tool, case.args, action.key)
     reason = judge_late_look(answer, is_found, asked, (action.ended_at or 0) + LATE_LOOK_US)
     twin = await _twin(world, case, answer) if reason == "found_late" else None

@@ -27,6 +27,7 @@ from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering
 from signoff.app.action.hand import Hand
 from signoff.app.action.impacts import counted, with_impacts
+from signoff.app.action.subject import TRIES_MAX, Met, Moved, keep, meet_of, subject_tag, too_busy
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
@@ -35,9 +36,9 @@ from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
 from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, NotFound
-from signoff.core.principal import Caller
+from signoff.core.principal import Agent, Caller
 from signoff.core.proposal import Proposal
-from signoff.core.run import Run
+from signoff.core.run import Run, require_unerased
 from signoff.core.values import changed
 from signoff.ports.storage import SealedPayload, Transaction
 
@@ -52,6 +53,23 @@ class Ids:
     approval: str
     receipt: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an agent said, sealed: arguments, then claims if there are any; under its subject's key, else its run's."""
+
+    met: Met | None
+    seal: Seal
+    payloads: list[SealedPayload]
+
+
+def _said(seal: Seal, met: Met | None, action_id: str, proposal: Proposal) -> Said:
+    own = met.seal if met else seal
+    payloads = [own.seal(action_id, "args.1", dict(proposal.args))]
+    if proposal.claims:
+        payloads.append(own.seal(action_id, "claims", dict(proposal.claims)))
+    return Said(met, own, payloads)
 
 
 def ids_for_action(world: World) -> Ids:
@@ -78,10 +96,7 @@ async def propose(
     minted = ids_for_action(world)
     tag = seal.tag([proposal.tool, proposal.args])
     request_key, request_tag = _request(caller, proposal, seal)
-    payloads = [seal.seal(minted.action, "args.1", dict(proposal.args))]
-    claims = seal.seal(minted.action, "claims", dict(proposal.claims)) if proposal.claims else None
-    if claims:
-        payloads.append(claims)
+    said = _said(seal, await meet_of(world, caller.tenant, proposal.tool, proposal.args), minted.action, proposal)
 
     def admit(tx: Transaction) -> tuple[Action, Case | None, bool]:
         if request_key and (earlier := tx.actions.by_request(request_key)):
@@ -89,6 +104,7 @@ async def propose(
             return same_or_clash(earlier, request_tag), None, False
         now_run = tx.runs.get(run.run_id)
         assert now_run is not None
+        require_unerased(now_run)
         known = world.shelf.pages(tx).tool(proposal.tool)
         is_read = known is not None and known[0].effect is Effect.READ
         if not is_read and not proposal.again and (earlier := tx.actions.by_content(run.run_id, tag)):
@@ -105,7 +121,10 @@ async def propose(
             claims=proposal.claims, is_gathered=not gathers, args=proposal.args,
         )  # fmt: skip
         b = with_impacts(world, tx, b, proposal.args, "")
+        subject, is_subject_known = subject_tag(world, tx.tenant, contract, tool, proposal.args)
+        b = replace(b, is_subject_known=False) if not is_subject_known else b
         decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
+        payloads = said.payloads
         action = Action(
             tenant=tx.tenant,
             action_id=minted.action,
@@ -123,31 +142,43 @@ async def propose(
             content_tag=tag,
             args_proposed=payloads[0].commitment,
             args_effective=payloads[0].commitment,
-            claims=claims.commitment if claims else None,
+            claims=payloads[1].commitment if proposal.claims else None,
             request_key=request_key,
             request_tag=request_tag,
             resource=resource,
             reserved_usd_micros=decision.reserve_usd_micros,
             epoch=caller.epoch,
+            subject=keep(tx, said.met, subject),
         )
         if decision.verdict is not Verdict.DENY and gathers:
             return record.begin(tx, action, "action.proposed", payloads, counted(b, action)), None, True
-        row, more = decided(tx, now_run, action, decision, minted, seal, None)
+        row, more = decided(tx, now_run, action, decision, minted, said.seal, None)
         if row.state is State.PROPOSED and not execute.is_busy(tx, row):
             row = execute.claimed(world, tx, row)
         row = record.begin(tx, row, "action.proposed", [*payloads, *more], counted(b, row))
         if row.state is not State.DISPATCHING or not (tool and contract):
             return row, None, True
-        return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, seal, hand), True
+        return row, Case(row, now_run, b.envelope, contract, tool, proposal.args, None, said.seal, seal, hand), True
 
     recorded: asyncio.Future[Action] = asyncio.get_running_loop().create_future()
+
+    async def admitted() -> tuple[tuple[Action, Case | None, bool], Agent | None]:
+        """Admit it, sealed anew where its subject was first met or erased just now."""
+        nonlocal said
+        for _ in range(TRIES_MAX):
+            try:
+                return await world.storage.transact(
+                    caller.tenant, lambda tx: (admit(tx), tx.authority.agent(caller.id)), guards=(run.run_id, tag)
+                )
+            except Moved:
+                met = await meet_of(world, caller.tenant, proposal.tool, proposal.args)
+                said = _said(seal, met, minted.action, proposal)
+        raise too_busy()
 
     async def leg() -> Action | None:
         # It begins before anything is recorded, so that no caller who hangs up and no timer comes in between.
         try:
-            (action, case, is_new), agent = await world.storage.transact(
-                caller.tenant, lambda tx: (admit(tx), tx.authority.agent(caller.id)), guards=(run.run_id, tag)
-            )
+            (action, case, is_new), agent = await admitted()
         except asyncio.CancelledError:
             recorded.cancel()
             raise
@@ -313,7 +344,8 @@ async def _run_of(world: World, caller: Caller, run_id: str) -> tuple[Seal, Run]
     if known is None:
 
         def body(tx: Transaction) -> tuple[Seal, Run] | None:
-            run = tx.runs.get(run_id)
+            if (run := tx.runs.get(run_id)) is not None and run.agent_id == caller.id:
+                require_unerased(run)
             return (world.keyring.seal(tx, run.payload_key), run) if run else None
 
         known = await world.storage.view(caller.tenant, body)

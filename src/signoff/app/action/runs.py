@@ -14,7 +14,7 @@ from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.quota import require_room
 from signoff.core.errors import Conflict, Forbidden, Malformed, NotFound
 from signoff.core.principal import Caller, require
-from signoff.core.run import CLOSED, Run, RunState
+from signoff.core.run import CLOSED, Run, RunState, require_unerased
 from signoff.ports.storage import Transaction
 
 
@@ -114,6 +114,9 @@ async def complete_run(world: World, caller: Caller, run_id: str, outcome: str, 
     run = await find_run(world, caller, run_id)
     if caller.id not in (run.agent_id, run.principal_id):
         require(caller, "operator")
+    if run.erased_at is not None and run.state is wanted:
+        return run
+    require_unerased(run)
     seal = await world.storage.view(caller.tenant, lambda tx: world.keyring.seal(tx, run.payload_key))
     kept = seal.seal(run_id, "summary", summary)
 

@@ -7,6 +7,7 @@ from signoff.app import record
 from signoff.app.action.case import (
     Case,
     bearing_again,
+    erased_at,
     evaluated,
     found,
     load,
@@ -21,6 +22,7 @@ from signoff.app.action.facts import look, sealed_facts
 from signoff.app.action.impacts import counted, with_impacts
 from signoff.app.action.outcome import conflict_of, result_of
 from signoff.app.action.propose import decided, ids_for_action, judged
+from signoff.app.action.subject import keep, meet, require_present, subject_tag
 from signoff.app.world import World
 from signoff.core.action import undo as rules
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
@@ -58,17 +60,24 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
     gathered = await look(
         world, case.run, case.envelope, contract, reverser, args, minted.key, rules_apply=caller.is_agent
     )
-    facts = sealed_facts(case.seal, minted.action, "facts.1", gathered)
-    tag = case.seal.tag([reverser.name, args, action_id])
-    kept = case.seal.seal(minted.action, "args.1", args)
+    content_tag = case.run_seal.tag([reverser.name, args, action_id])
+    # What it takes back is about the original's subject; where that has none, the undo tool's contract may name one.
+    tag, is_subject_known = (
+        (None, True) if case.action.subject else subject_tag(world, caller.tenant, contract, reverser, args)
+    )
+    met = await meet(world, caller.tenant, tag)
+    seal = met.seal if met else case.seal
+    facts = sealed_facts(seal, minted.action, "facts.1", gathered)
+    kept = seal.seal(minted.action, "args.1", args)
     sight = gathered.preview
-    preview = case.seal.seal(minted.action, "preview.1", sight.as_value()) if sight else None
+    preview = seal.seal(minted.action, "preview.1", sight.as_value()) if sight else None
     resource, is_known = resource_tag(world, caller.tenant, contract, reverser, args)
 
     def body(tx: Transaction) -> Action:
         now = found(tx.actions.get(action_id), action_id)
         require_standing(tx, caller)
         rules.require_reversible(now, tool)
+        require_present(tx, now.subject)
         if now.reversed_by and (earlier := tx.actions.get(now.reversed_by)) and not _is_over(earlier):
             raise Conflict(
                 what=f"Action {action_id} is being undone already.",
@@ -93,20 +102,22 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
             by=caller.id,
             key=minted.key,
             proposed_at=tx.now,
-            content_tag=tag,
+            content_tag=content_tag,
             args_proposed=kept.commitment,
             args_effective=kept.commitment,
             resource=resource or now.resource,
             reverses=action_id,
             epoch=caller.epoch if caller.is_agent else None,
+            subject=now.subject or keep(tx, met, tag),
         )
-        b = replace(bearing_again(world, tx, case, action, run, gathered.facts), is_resource_known=is_known)
+        b = bearing_again(world, tx, case, action, run, gathered.facts)
+        b = replace(b, is_resource_known=is_known, is_subject_known=is_subject_known)
         b = with_impacts(world, tx, b, args, "")
         decision = judged(decide(b, args), gathered)
         if moved and decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))
         decision = within_quotas(world, tx, b, caller.id, decision)
-        row, more = decided(tx, run, action, decision, minted, case.seal, preview)
+        row, more = decided(tx, run, action, decision, minted, seal, preview)
         if row.state is not State.DENIED:
             record.move(tx, now, "action.reversal_proposed", reversed_by=minted.action)
         return record.begin(tx, row, "action.proposed", [kept, *more, *facts], counted(b, row))
@@ -127,10 +138,12 @@ def _original(
     other, by the newest pin.
     """
     require_standing(tx, caller)
-    action, _ = seen(tx, caller, action_id)
+    action, run = seen(tx, caller, action_id)
     if action.state not in rules.REVERSIBLE:
         # Asked before its contract is read: what was denied for want of one has none.
         rules.require_reversible(action, None)
+    if (erased := erased_at(tx, action, run)) is not None:
+        raise _erased(action, erased[1])
     case = load(world, tx, action_id)
     rules.require_reversible(case.action, case.tool)
     assert case.tool.undo is not None
@@ -187,6 +200,16 @@ _NOTHING_WRITTEN = (
     State.DENIED, State.SUGGESTED, State.CANCELLED, State.REJECTED, State.EXPIRED, State.VOIDED, State.STOPPED,
     State.FAILED,
 )  # fmt: skip
+
+
+def _erased(action: Action, by: str) -> Conflict:
+    whys = {"subject": "Whom it was about was erased", "retention": "Its run reached the age at which it is erased"}
+    return Conflict(
+        what=f"Action {action.action_id} can no longer be undone by Signoff.",
+        why=f"{whys[by]}: what it wrote, and the answer that names it in the target, are gone.",
+        fix="Take it back in the target by hand, or propose the compensating write as an action of its own.",
+        code="undo.erased",
+    )
 
 
 def _is_over(reversal: Action) -> bool:

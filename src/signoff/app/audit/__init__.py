@@ -118,6 +118,7 @@ def audit_rows(
         rows=fold.counts | actions.counts() | limits.counts() | payloads.counts(),
         receipts=actions.receipts,
         payloads=payloads.opened,
+        erased=payloads.erased,
         findings=tuple(found.kept),
         findings_total=found.total,
         first=found.first,

@@ -51,6 +51,7 @@ class AuditReport:
     findings_total: int
     first: Finding | None
     unchecked: tuple[str, ...] = ()
+    erased: int = 0  # payloads of which an entry tells that they were erased
     earlier: tuple[tuple[str, int, bytes], ...] = ()  # origin, size and root of the epochs before
 
     @property

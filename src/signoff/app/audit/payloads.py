@@ -2,10 +2,11 @@
 """Payloads against commitments: each payload opens to what an entry commits to, and each commitment has its payload.
 
 `COMMITTED` names the columns that hold commitments and the payloads they are to; a payload that no column holds is
-committed to by name in its entry (`app/record.py`). A key that is gone takes its payloads with it; that is one finding,
-since nothing in the log says yet that it was destroyed on purpose.
+committed to by name in its entry (`app/record.py`). Only an entry that tells of an erasure, of a subject or of a run
+that reached its age, explains that a key is gone; then its payloads are gone too, and any that is left is a finding.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from signoff.core.authority.halt import Halt
 from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.principal import Person
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 from signoff.ledger.entry import Entry
 from signoff.ports.storage import Transaction
 
@@ -35,10 +37,12 @@ COMMITTED: Final[dict[type, dict[str, str]]] = {
     Run: {"task": "task", "summary": "summary", "turned": "turn"},
     Person: {"profile": "profile"},
     Halt: {"reason": "reason"},
+    Subject: {"reason": "reason"},
 }
 """Columns that hold a commitment, and the first part of the name of the payload it is to."""
-KEYED: Final = (Run, Person, Halt)
+KEYED: Final = (Run, Person, Halt, Subject)
 """What has a payload key of its own."""
+REMEMBERED: Final = 1024  # runs, which come with their actions; subjects are asked for only where one is named
 
 
 class Payloads:
@@ -52,7 +56,8 @@ class Payloads:
         self._committed: dict[str, str] = {}
         self._lost: str | None = None
         self._keys = 0
-        self.opened = 0
+        self.opened = self.erased = 0
+        self._erased_runs: OrderedDict[str, bool] = OrderedDict()
 
     def step(self, told: Told, entry: Entry, _: Mapping[str, Any]) -> None:
         """Remember what one entry commits to."""
@@ -69,9 +74,14 @@ class Payloads:
     def end(self, told: Told) -> None:
         """Open every payload of a stream, and find those that are missing."""
         committed = self._committed if self._of == told.stream else {}
-        if told.kind in KEYED:
+        if told.kind is Run and told.get("erased_at") is not None:
+            self._check_no_key(told, told.get("payload_key"))
+        elif told.kind in KEYED:
             self._check_key(told, told.get("payload_key"))
-        seen, is_erased = set(), False
+        if (why := self._why_erased(told)) is not None:
+            self._end_erased(told, why, {**committed, **told.payloads})
+            return
+        seen, is_lost = set(), False
         for _, _, name, key_id, sealed in self._payloads.of(told.stream):
             if self._keyring is None:
                 continue
@@ -81,7 +91,7 @@ class Payloads:
                 self._refuse(told, f"The payload {name} of {told.stream} does not open.", error.why, "sealed")
                 continue
             if commitment is None:
-                is_erased = True
+                is_lost = True
                 if not self._is_known_lost(told, key_id):
                     why = f"It names the key {key_id[:64]}, and there is none."
                     self._refuse(told, f"The payload {name} of {told.stream} does not open.", why, "key_id")
@@ -92,12 +102,43 @@ class Payloads:
             else:
                 why = "No entry of its stream commits to what it holds, under this name."
                 self._refuse(told, f"The payload {name} of {told.stream} is not what was kept.", why, "sealed")
-        if self._keyring is None or is_erased:
+        if self._keyring is None or is_lost:
             return
         for commitment, name in {**committed, **told.payloads}.items():
             if commitment not in seen:
                 what = f"A payload {name} of {told.stream} is missing."
-                self._refuse(told, what, "An entry commits to it, and its key was not destroyed.", "name")
+                self._refuse(told, what, "An entry commits to it, and none tells that it was erased.", "name")
+
+    def _end_erased(self, told: Told, why: str, committed: Mapping[str, str]) -> None:
+        """Count what an erasure took from a stream, and find what it left."""
+        rows = self._payloads.of(told.stream)
+        for _, _, name, *_ in rows:
+            what = f"The payload {name[:64]} of {told.stream} is still there."
+            self._refuse(told, what, f"{why}, and an erasure takes everything.", "name")
+        self.erased += len(committed)
+
+    def _why_erased(self, told: Told) -> str | None:
+        """Return which entry explains that nothing is kept of a stream, None where something must be.
+
+        The rows that are asked are compared with their own entries when their streams pass by.
+        """
+        if told.kind is Run:
+            return "Its run was erased" if told.get("erased_at") is not None else None
+        if told.kind is not Action:
+            return None
+        subject_id, stored = told.get("subject"), self._tx.stored
+        if subject_id is not None:
+            row = stored.find("subjects", subject_id)
+            if row is not None and row[stored.columns("subjects").index("erased_at")] is not None:
+                return f"{subject_id} was erased"
+        run_id = told.get("run_id")
+        if run_id not in self._erased_runs:
+            row = stored.find("runs", run_id)
+            is_erased = row is not None and row[stored.columns("runs").index("erased_at")] is not None
+            self._erased_runs[run_id] = is_erased
+            if len(self._erased_runs) > REMEMBERED:
+                self._erased_runs.popitem(last=False)
+        return f"{run_id} was erased" if self._erased_runs[run_id] else None
 
     def finish(self, is_empty: bool) -> None:
         """Find payloads and keys that belong to nothing.
@@ -135,8 +176,16 @@ class Payloads:
             what = f"The payload key of {of} does not unwrap."
             self._found.add("payload_keys", what, error.why, stream=stream, column="sealed")
 
+    def _check_no_key(self, told: Told, key_id: str) -> None:
+        if self._tx.payloads.key(key_id) is not None:
+            what, why = f"The payload key of {told.stream} is still there.", "Its entries tell that it was destroyed."
+            self._found.add("payload_keys", what, why, stream=told.stream, column="key_id")
+
     def _is_known_lost(self, told: Told, key_id: str) -> bool:
         """Tell whether a missing key is the stream's own, which is a finding already or will be one with its run."""
+        if told.kind is Action and told.get("subject") is not None:
+            row = self._tx.stored.find("subjects", told.get("subject"))
+            return row is not None and row[self._tx.stored.columns("subjects").index("payload_key")] == key_id
         if told.kind is Action:
             row = self._tx.stored.find("runs", told.get("run_id"))
             return row is not None and row[self._tx.stored.columns("runs").index("payload_key")] == key_id
@@ -145,12 +194,19 @@ class Payloads:
     def _name_extra_keys(self) -> None:
         owned = {TAGS}
         for kind in KEYED:
-            at = self._tx.stored.columns(TABLES[kind]).index("payload_key")
-            owned |= {row[at] for row in self._tx.stored.rows(TABLES[kind])}
+            columns = self._tx.stored.columns(TABLES[kind])
+            at, gone = columns.index("payload_key"), columns.index("erased_at") if kind is Run else None
+            rows = self._tx.stored.rows(TABLES[kind])
+            owned |= {row[at] for row in rows if gone is None or row[gone] is None}
         for row in self._tx.stored.rows("payload_keys"):
             if row[1] not in owned:
                 what = f"The payload key {row[1][:64]} belongs to nothing."
-                self._found.add("payload_keys", what, "No run, person or halt names it.", column="key_id")
+                self._found.add(
+                    "payload_keys",
+                    what,
+                    "No run, subject, person or halt names it: one that was destroyed was put back, or never went.",
+                    column="key_id",
+                )
 
     def _refuse(self, told: Told, what: str, why: str, column: str) -> None:
         self._found.add("payloads", what, why, stream=told.stream, seq=told.seq, index=told.index, column=column)

@@ -20,6 +20,7 @@ from signoff.core.authority.publication import Publication
 from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
+from signoff.core.subject import Subject
 from signoff.ledger.entry import Entry
 from signoff.ledger.epochs import STREAM as OPENINGS
 from signoff.ledger.errors import Refused
@@ -33,6 +34,7 @@ TABLES: Final[dict[type, str]] = {
     ApiKey: "api_keys",
     Halt: "halts",
     Publication: "publications",
+    Subject: "subjects",
 }
 KINDS: Final[dict[str, type]] = {
     "act": Action,
@@ -43,6 +45,7 @@ KINDS: Final[dict[str, type]] = {
     "hlt": Halt,
     "env": Publication,
     "con": Publication,
+    "sub": Subject,
 }
 """What a stream is, by the prefix of its id."""
 NAMES: Final = {kind: frozenset(folded_names(kind)) for kind in IDS}

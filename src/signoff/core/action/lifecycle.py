@@ -117,6 +117,7 @@ class Action:
     reversed_by: str | None = None
     epoch: int | None = None  # of the token with which an agent asked; raising the agent's voids what is not sent
     claimed_by: str | None = None  # the node that sends it
+    subject: str | None = None  # whom its payloads are about, and under whose key they are sealed; None: its run's
 
     @property
     def is_concluded(self) -> bool:

@@ -49,6 +49,7 @@ class Bearing:
     reversal: Reversal | None = None
     is_contract_as_decided: bool = True  # the contract in force says of the tool what it was decided under, if it was
     is_resource_known: bool = True  # whether the contract's `resource` could be evaluated
+    is_subject_known: bool = True  # whether the contract's `subject` could be evaluated
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # results by name of the fact
     fact_problem: str = ""  # why one that is needed could not be had
     is_gathered: bool = True  # False before facts are fetched: what needs none is decided first

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, recover, sign_in
+from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, recover, sign_in, subjects
 from signoff.surfaces.cli.shell import MISUSE, Doors, Shell, command, default_command, guarded
 
 __all__ = ["Doors", "Shell", "run"]
@@ -114,6 +114,10 @@ def _app(*, is_demo: bool) -> typer.Typer:
     default_command(tools, "list", authority.tools)
     command(tools, "discover")(authority.discover)
     command(tools, "publish")(authority.publish_tools)
+
+    about = group("subjects", "Whom payloads are about, and their erasure.", ADMINISTER)
+    command(about, "show")(subjects.show)
+    command(about, "erase")(subjects.erase)
 
     log = group("ledger", "The log of everything that was decided and done.", PROVE)
     command(log, "verify")(ledger.verify_ledger)

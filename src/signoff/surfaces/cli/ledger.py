@@ -208,6 +208,7 @@ def _verify_directory(
             "rows": dict(report.rows),
             "receipts": report.receipts,
             "payloads": report.payloads,
+            "erased": report.erased,
             "findings": findings,
             "findings_total": report.findings_total,
             "unchecked": list(report.unchecked),
@@ -220,6 +221,8 @@ def _verify_directory(
     shell.table(("rows of", "compared"), sorted(report.rows.items()))
     for said in report.unchecked:
         shell.say(said)
+    if report.erased:
+        shell.line(f"{report.erased} payloads are erased, as entries of the log tell; {report.payloads} were opened.")
     shell.line(f"{_verdict(report.is_sound)}: the log, and every row of state against its entries.")
     return YES if report.is_sound else NO
 

@@ -43,6 +43,13 @@ class Cost(BaseModel):
     settled_usd_micros: int
 
 
+class Erased(BaseModel):
+    """When what was kept was erased, and by what: `subject` or `retention`."""
+
+    at: str
+    by: str
+
+
 class Action(BaseModel):
     """The action document."""
 
@@ -56,6 +63,7 @@ class Action(BaseModel):
     principal_id: str
     decision: Decision
     args: Arguments
+    erased: Erased | None
     digest: str | None
     revision: int
     reverses: str | None
@@ -118,6 +126,7 @@ class Run(BaseModel):
     principal_id: str
     state: str
     turned: dict[str, Any] | None
+    erased: Erased | None
     task: str | None
     labels: dict[str, Any]
     summary: str | None
@@ -343,6 +352,33 @@ class LogEpoch(BaseModel):
     known: KnownCheckpoint | None
 
 
+class SubjectAction(BaseModel):
+    action_id: str
+    run_id: str
+    tool: str
+    state: str
+    proposed: str
+    receipt_id: str | None
+
+
+class Subject(BaseModel):
+    """A data subject: the first 200 of its actions, what an erasure takes, and what it leaves and why."""
+
+    subject_id: str
+    met: str
+    erased: str | None
+    erased_by: str | None
+    reason: str | None
+    erased_payloads: int
+    scrubbed: str | None
+    actions: list[SubjectAction]
+    actions_total: int
+    underway: list[str]
+    goes: list[str]
+    stays: list[str]
+    notes: list[str]
+
+
 class Checkpoint(BaseModel):
     origin: str
     size: int
@@ -390,6 +426,7 @@ class Audited(BaseModel):
     rows: dict[str, int]
     receipts: int
     payloads: int
+    erased: int
     findings_total: int
     findings: list[AuditFinding]
     unchecked: list[str]

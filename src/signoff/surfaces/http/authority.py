@@ -27,6 +27,7 @@ from signoff.surfaces.http import answers as a
 from signoff.surfaces.http import bodies as b
 from signoff.surfaces.http.described import call
 from signoff.surfaces.http.replies import Asked, Paged, caller_in, json_reply, key_of, page_reply
+from signoff.surfaces.http.subjects import add_subjects
 
 Named = Annotated[str, Path(min_length=1, max_length=200)]
 Id = Annotated[str, Path(max_length=64)]
@@ -49,6 +50,7 @@ def authority_routes(world: World) -> APIRouter:
     _halts(routes, world)
     _pages(routes, world)
     _people(routes, world)
+    add_subjects(routes, world)
     return routes
 
 

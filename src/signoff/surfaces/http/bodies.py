@@ -158,6 +158,18 @@ class KeyBody(Body):
     holder: Id | None = Field(None, description="By default the caller.")
 
 
+class SubjectBody(Body):
+    """A data subject, as the tools' contracts make it."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class ErasureBody(SubjectBody):
+    """Erase a subject. The reason is kept: leave out who it is about."""
+
+    reason: Said
+
+
 class VerifyBody(Body):
     """Checkpoints and receipts kept elsewhere, as text, to hold the log against."""
 

@@ -61,9 +61,11 @@ def args(b: Bearing, args: Mapping[str, Any]) -> Check:
 
 
 def resource(b: Bearing, _: Mapping[str, Any]) -> Check:
-    """The resource it would hold alone can be told from the arguments."""
-    if b.is_resource_known:
+    """The resource it would hold alone, and the subject it is about, can be told from the arguments."""
+    if b.is_resource_known and b.is_subject_known:
         return passed("resource")
+    if b.is_resource_known:
+        return deny("resource", "subject_unknown", f"The contract's `subject` of {b.tool} has no value for these.")
     return deny("resource", "resource_unknown", f"The contract's `resource` of {b.tool} has no value for these.")
 
 
