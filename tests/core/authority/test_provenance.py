@@ -125,6 +125,27 @@ def test_what_one_trusted_result_shows_first_is_accepted(found: list[Any], other
     assert trace(asked, content, seen).failed == ()
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"is_error": True}, {"is_written": True}, {"is_read": False}, {"trust": UNTRUSTED}, {"until": 1},
+        {"trust": OutputTrust(True, {"id": False})}, {"tool": "other"}, {"content": {"iban": "A-1"}},
+        {"content": {"id": "A-12"}}, {"content": {"id": {"id": "A-1"}}}, {"content": {"id": [["A-1"]]}},
+    ],
+)  # fmt: skip
+def test_each_thing_alone_takes_its_word_from_a_result(changed: dict[str, Any]) -> None:
+    asked, one = rule(a=(Source("look", "id"),)), shown(id="A-1")
+    seen = Seen(Told("A-1"), (Said({"q": "about A-1"}),), (one,))
+    assert trace(asked, {"a": "A-1"}, seen).failed == ()
+    assert trace(asked, {"a": "A-1"}, replace(seen, shown=(replace(one, **changed),))).failed == ("a",)
+    assert trace(asked, {"a": "A-1"}, replace(seen, gap="It is too long.")).why.endswith("It is too long.")
+
+
+def test_who_says_more_than_is_read_may_have_said_anything() -> None:
+    assert Said({"q": "x " * 60_000}).holds("Kestrel-01")
+    assert Said({"q": [f"{number}" for number in range(21_000)]}).holds("Kestrel-01")
+
+
 def test_arguments_that_name_one_tool_meet_in_one_result() -> None:
     both = rule(a=(Source("look", "id"),), b=(Source("look", "iban"),))
     seen = Seen(Told(""), (), (shown(id="A", iban="one"), shown(id="B", iban="two")))

@@ -76,11 +76,26 @@ def _seen(world: World, tx: Transaction, run: Run, args: Mapping[str, Any], besi
     calls = [one for one in earlier if one.by.startswith("agt_") and one.reverses is None]
     times = [one.proposed_at for one in calls]
     said = [_said(world, tx, one, memory) for one in calls]
-    shown = [
-        _shown(world, tx, one, earlier, bisect_right(times, one.ended_at), content)
-        for one in sorted(earlier, key=lambda one: (one.ended_at or 0, one.action_id))
-        if one.ended_at is not None and one.ended_at <= until and (content := _content(world, tx, one, memory))
-    ]
+    writes = [one for one in earlier if one.effect != Effect.READ and one.fence]
+    trusts: dict[tuple[str, str], OutputTrust] = {}
+    shown: list[Shown] = []
+    for one in sorted(earlier, key=lambda one: (one.ended_at or 0, one.action_id)):
+        if one.ended_at is None or one.ended_at > until or not (content := _content(world, tx, one, memory)):
+            continue
+        if (trust := trusts.get((one.contract, one.tool))) is None:
+            trust = trusts[one.contract, one.tool] = _trust(world, tx, one)
+        shown.append(
+            Shown(
+                one.action_id,
+                one.tool,
+                content,
+                trust,
+                bisect_right(times, one.ended_at),
+                is_error=one.state not in DONE,
+                is_written=any(_wrote_before(world, tx, write, one) for write in writes),
+                is_read=one.effect == Effect.READ,
+            )
+        )
     gap = ""
     if memory.is_full or any(one is None for one in said):
         gap = "More was said and read in this run than is traced, or some of it is gone."
@@ -139,21 +154,6 @@ def _content(world: World, tx: Transaction, action: Action, memory: RunMemory) -
     return known
 
 
-def _shown(
-    world: World, tx: Transaction, action: Action, earlier: list[Action], until: int, content: Mapping[str, Any]
-) -> Shown:
-    return Shown(
-        action.action_id,
-        action.tool,
-        content,
-        _trust(world, tx, action),
-        until,
-        is_error=action.state not in DONE,
-        is_written=any(_wrote_before(world, tx, one, action) for one in earlier),
-        is_read=action.effect == Effect.READ,
-    )
-
-
 def _trust(world: World, tx: Transaction, action: Action) -> OutputTrust:
     """Return which fields are trusted by the contract that the call was made under and by the one in force."""
     then = world.shelf.contract(tx, action.contract).tools.get(action.tool)
@@ -172,7 +172,7 @@ def _wrote_before(world: World, tx: Transaction, write: Action, read: Action) ->
 
     Where either contract does not say which resource a call is about, anything of the same system may be meant.
     """
-    if write.effect == Effect.READ or not write.fence or write.action_id == read.action_id:
+    if write.action_id == read.action_id:
         return False
     sent = write.claimed_at if write.fence == 1 else write.proposed_at
     if sent is None or read.ended_at is None or sent > read.ended_at:

@@ -277,10 +277,12 @@ def _numerals(text: str) -> Iterator[tuple[str, Decimal]]:
 
     The day and the year of a date do not, nor do groups of digits in a row, as in a telephone number.
     """
-    dates = [match.span() for shape in _DATED for match in shape.finditer(text) if _day(match)]
+    is_date = bytearray(len(text))
+    for match in (match for shape in _DATED for match in shape.finditer(text) if _day(match)):
+        is_date[match.start() : match.end()] = b"\1" * (match.end() - match.start())
     for match in _CHUNK.finditer(text):
         start, end = match.span()
-        if any(begin < end and start < stop for begin, stop in dates) or _GROUPED.match(text, end):
+        if is_date[start] or is_date[end - 1] or _GROUPED.match(text, end):
             continue
         if _GROUP_BEFORE.search(text, max(0, start - 24), start):
             continue

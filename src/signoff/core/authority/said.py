@@ -22,6 +22,9 @@ _INSIDE_MIN: Final = 4  # letters and digits from which a value counts wherever 
 _DIGITS_INSIDE_MIN: Final = 9
 _ROUNDS: Final = 3  # of encodings within encodings
 _PIECES_MAX: Final = 64
+_PUT_TOGETHER_MAX: Final = 512  # letters and digits of a value that may be put together from pieces
+_READ_MAX: Final = 100_000  # characters of all readings of one call, and
+_NUMERALS_MAX: Final = 20_000  # its numerals; who says more may have said anything
 # Signs of other scripts that look like a Latin letter, capitals and small ones apart: H and η look like different ones.
 _CAPITALS: Final = dict(
     zip("АВСЕНІЈКМОРЅТХѴԜԚҮГЗΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺꓐꓑꓔꓕ", "ABCEHIJKMOPSTXVWQYREABEZHIKMNOPTYXCMBPTT", strict=True)
@@ -43,7 +46,7 @@ _DATE = re.compile(r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]
 class Said:
     """The arguments of one call, read for everything that could be taken from them."""
 
-    __slots__ = ("_dates", "_folded", "_numbers", "_pieces", "_truths", "_words", "size")
+    __slots__ = ("_dates", "_folded", "_numbers", "_pieces", "_read", "_truths", "_words", "size")
 
     def __init__(self, args: Mapping[str, Any]) -> None:
         """Read every text and number of `args`, however deep; the names of arguments are the tool's and say nothing."""
@@ -52,7 +55,7 @@ class Said:
         self._words: set[str] = set()
         self._dates: set[str] = set()
         self._pieces: set[str] = set()
-        self.size = 0
+        self.size = self._read = 0
         folded: list[str] = []
         for leaf in leaves(args, keys=False):
             if isinstance(leaf, bool):
@@ -66,6 +69,8 @@ class Said:
 
     def holds(self, value: Any) -> bool:
         """Tell whether a value may come from these arguments; of a list or map, whether any member may."""
+        if self._read > _READ_MAX or len(self._numbers) > 5 * _NUMERALS_MAX:
+            return True
         if isinstance(value, bool):
             return value in self._truths
         if isinstance(value, int | float):
@@ -90,6 +95,8 @@ class Said:
 
     def _is_put_together(self, sought: str) -> bool:
         """Tell whether whole arguments of the call, one behind the other, make the value."""
+        if len(sought) > _PUT_TOGETHER_MAX:
+            return False
         reached = {0: 0}  # length that is covered, by how many pieces
         for end in range(1, len(sought) + 1):
             found = [
@@ -104,6 +111,9 @@ class Said:
     def _take_text(self, text: str, folded: list[str]) -> None:
         self.size += len(text)
         for reading in readings(text):
+            self._read += len(reading)
+            if self._read > _READ_MAX:
+                return
             whole = fold(reading)
             folded.append(whole)
             self._words.add(whole)
@@ -111,6 +121,8 @@ class Said:
                 self._pieces.add(whole)
             self._words.update(fold(word) for word in _WORD.findall(reading))
             for match in _NUMERAL.finditer(unicodedata.normalize("NFKC", reading)):
+                if len(self._numbers) > 5 * _NUMERALS_MAX:
+                    return
                 for written in {match[0], *match[0].split()}:
                     self._words.add(fold(written))
                     for spelled in _spellings(written):
