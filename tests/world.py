@@ -38,6 +38,7 @@ from signoff.core.action.lifecycle import CONCLUDED, MOVES, NOT_SENT, Action, St
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
+from signoff.core.authority.spend import began
 from signoff.core.ids import mint
 from signoff.core.principal import Agent, ApiKey, Caller, Person
 from signoff.core.proposal import Proposal
@@ -462,7 +463,8 @@ class World:
             people_ = [(tx.authority.person(one.person_id), one) for one in rows(tx, Person)]
             agents = [(tx.authority.agent(one.agent_id), one) for one in rows(tx, Agent)]
             assert all(known == stored for known, stored in [*people_, *agents])
-            return [tx.now and of_runs, tx.authority.halts_in_force(), tx.authority.pages_mark()]
+            periods = [tx.sums.spent(window, began(tx.now, window)) for window in (DAY, 30 * DAY)]
+            return [tx.now and of_runs, periods, tx.authority.halts_in_force(), tx.authority.pages_mark()]
 
         step, self.clock.step = self.clock.step, 0
         assert await self.node.storage.transact(TENANT, told) == await self.node.storage.view(TENANT, told)

@@ -196,6 +196,24 @@ def test_a_halt_stops_what_waits_and_lifting_brings_nothing_back(firm: Firm) -> 
     assert firm.run("resume", run.run_id, "--json").json["state"] == "open"
 
 
+def test_budgets_show_where_each_cap_beyond_the_task_stands(firm: Firm) -> None:
+    page = firm.folder / "capped.yaml"
+    rows = [
+        "version: 1",
+        "workflow: capped",
+        "permissions: {allowed_tools: [erp.get_entry], approval_roles: [FinanceAdmin]}",
+    ]
+    page.write_text(
+        "\n".join([*rows, "spend: [{per: workflow, window: 1d, usd: 1.5}, {per: tenant, window: 7d, usd: 9}]"])
+    )
+    assert firm.run("envelopes", "publish", page).code == 0
+    said = firm.run("budgets").out
+    assert "workflow capped" in said and "1.50" in said and "tenant" in said
+    told = firm.run("budgets", "--json").json
+    assert [one["scope"] for one in told if one["workflow"] == "capped"] == ["workflow", "tenant"]
+    assert firm.run("envelopes", "withdraw", "capped", "1", "--yes").code == 0
+
+
 def test_lists_show_names_beside_ids_and_json_tells_what_the_server_told(firm: Firm) -> None:
     """A person reads names; a script reads ids. Whoever may not know people's names sees ids."""
     run = firm.begin()

@@ -9,7 +9,7 @@ import pytest
 from signoff.core.authority.quota import Quotas
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
-from tests.surfaces.office import ENTRY, LOOK_UP, WORKFLOW, Office
+from tests.surfaces.office import ENTRY, LOOK_UP, WORKFLOW, Office, envelope
 
 NOBODY = "act_" + "0" * 32
 
@@ -228,6 +228,9 @@ BAD: list[tuple[str, str, Any, str, int, str]] = [
     ("POST", "/v1/approvals/apr_1", {"decision": "edit", "digest": "x"}, "ann", 422, "malformed"),
     ("GET", "/v1/receipts/rcp_1", None, "admin", 404, "receipt.unknown"),
     ("GET", "/v1/budgets?cursor=!", None, "admin", 422, "cursor.unknown"),
+    ("GET", "/v1/budgets?of=caps&cursor=eA", None, "admin", 422, "cursor.unknown"),
+    ("GET", "/v1/budgets?of=caps", None, "clerk", 403, "forbidden.agent"),
+    ("GET", "/v1/budgets?of=tokens", None, "admin", 422, "malformed"),
 ]
 
 
@@ -292,3 +295,28 @@ def test_an_agent_is_told_when_it_has_too_much_standing(office: Office) -> None:
         office.world.quotas = quotas
     again = office.ok("POST", f"/v1/runs/{run_id}/actions?wait=1", {**body, "again": True}, who="clerk")
     assert again["state"] == "pending_approval"
+
+
+def test_every_cap_beyond_the_task_is_shown_with_what_is_left_of_it(office: Office) -> None:
+    caps = (
+        "{per: user, window: 1d, usd: 20}",
+        "{per: workflow, window: 30d, usd: 0.01}",
+        "{per: tenant, window: 1d, usd: 0}",
+    )
+    page = envelope(workflow="capped", more=f"spend: [{', '.join(caps)}]")
+    office.ok("PUT", "/v1/envelopes/capped", {"text": page}, who="arthur")
+    first = office.ok("GET", "/v1/budgets?of=caps&limit=1", who="zoe")
+    rest = office.ok("GET", f"/v1/budgets?of=caps&cursor={first['next_cursor']}", who="zoe")
+    lines = [*first["items"], *rest["items"]]
+    assert (len(first["items"]), rest["next_cursor"]) == (1, None)
+    assert lines == office.ok("GET", "/v1/budgets?of=caps")["items"]
+    by_scope = {(one["scope"], one["who"]): one for one in lines if one["workflow"] == "capped"}
+    mine = by_scope["workflow", "capped"]
+    assert (mine["cap_usd_micros"], mine["left_usd_micros"], mine["period_s"]) == (10_000, 10_000, 30 * 86_400)
+    assert mine["period_end"] > mine["period_start"]
+    assert by_scope["tenant", None]["left_usd_micros"] == 0
+    for one in lines:
+        used = one["settled_usd_micros"] + one["reserved_usd_micros"]
+        assert one["left_usd_micros"] == max(0, one["cap_usd_micros"] - used)
+    office.ok("POST", "/v1/envelopes/capped/withdraw", {"version": "1"}, who="arthur")
+    assert not [one for one in office.ok("GET", "/v1/budgets?of=caps")["items"] if one["workflow"] == "capped"]

@@ -14,6 +14,7 @@ from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
+from signoff.core.authority.spend import Period
 from signoff.core.errors import Unavailable
 from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run, Tally
@@ -266,7 +267,10 @@ class Leases(Protocol):
 
 
 class Sums(Protocol):
-    """What impact limits add up, over all runs of a tenant."""
+    """What impact limits and spend caps add up, over all runs of a tenant."""
+
+    def spent(self, window_us: int, began: int) -> Period:
+        """Return what actions proposed in the period that began then have settled and reserved, by scope."""
 
     def counted_of(self, action_id: str) -> list[Counted]:
         """Return what an action counts for, by key."""

@@ -6,7 +6,7 @@ whether another connection has committed; a body that is undone takes everything
 which is one snapshot.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from signoff.adapters.sql.tally import RunTally
@@ -14,6 +14,7 @@ from signoff.adapters.sql.tally import RunTally
 T = TypeVar("T")
 KEPT_MAX = 512  # of one kind and tenant; more are forgotten together
 LINES_MAX = 65_536  # of all tallies, which grow with their runs: some 30 MB
+_NONE: Mapping[Hashable, Any] = {}
 WEIGHED_EVERY = 64  # batches, which add some 4,096 lines at most
 
 
@@ -48,6 +49,10 @@ class Known:
     def peek(self, kind: Hashable, tenant: str, key: Hashable) -> Any:
         """Return what is known, or None."""
         return self._kept.get((kind, tenant), {}).get(key)
+
+    def each(self, kind: Hashable, tenant: str) -> Mapping[Hashable, Any]:
+        """Return all that is known of a kind, by key."""
+        return self._kept.get((kind, tenant), _NONE)
 
     def put(self, kind: Hashable, tenant: str, key: Hashable, value: object) -> None:
         """Know a row as it was just written."""

@@ -24,6 +24,7 @@ from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.ledger import SqlLedger
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.payloads import SqlPayloads, SqlSubjects
+from signoff.adapters.sql.spending import Spending
 from signoff.adapters.sql.stored import SqlStored
 from signoff.adapters.sql.sums import SqlSums
 from signoff.adapters.sql.tally import Line, RunTally
@@ -57,12 +58,12 @@ class SqlTransaction:
         self.receipts = SqlReceipts(connection, tenant)
         self.payloads = SqlPayloads(connection, tenant)
         self.leases = SqlLeases(connection, tenant)
-        self.sums = SqlSums(connection, tenant)
+        self.sums = SqlSums(connection, known, tenant)
         self.stored = SqlStored(connection, tenant)
 
     def insert(self, row: Any) -> None:
         NOUNS[type(row)].insert(self._connection, self._own(row))
-        self._written(row)
+        self._written(None, row)
 
     def update(self, was: Any, row: Any, names: Iterable[str]) -> None:
         if not NOUNS[type(row)].update(self._connection, self._own(was), self._own(row), tuple(names)):
@@ -72,12 +73,12 @@ class SqlTransaction:
                 fix="Read it again and decide anew.",
                 code="storage.moved",
             )
-        self._written(row)
+        self._written(was, row)
 
     def passed(self, edge: str) -> None:
         self.edges.append(edge)
 
-    def _written(self, row: Any) -> None:
+    def _written(self, was: Any, row: Any) -> None:
         """Know an action as it is now; of other kinds, forget what was known."""
         if type(row) is not Action:
             self._known.forget(row.__class__, self.tenant)
@@ -86,6 +87,11 @@ class SqlTransaction:
         tally: RunTally | None = self._known.peek(RunTally, self.tenant, row.run_id)
         if tally is not None:
             tally.put(Line.of(row))
+        if periods := self._known.each(Spending, self.tenant):
+            run = self.runs.get(row.run_id)
+            for period in periods.values():
+                if run is not None and period.since <= row.proposed_at < period.until:
+                    period.put(run, was, row)
 
     def _own(self, row: Any) -> Any:
         if row.tenant != self.tenant:

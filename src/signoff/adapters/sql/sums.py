@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What impact limits add up, over all runs of a tenant."""
+"""What impact limits and spend caps add up, over all runs of a tenant."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,12 @@ from sqlalchemy import ColumnElement, and_, delete, func, literal_column, select
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
+from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.nouns import IMPACTS
+from signoff.adapters.sql.spending import Spending
 from signoff.core.action.lifecycle import MAY_BE_DONE, WITHOUT_EFFECT, State
 from signoff.core.authority.limit import Counted
+from signoff.core.authority.spend import Period
 
 
 def _listed(words: frozenset[str] | frozenset[State]) -> str:
@@ -25,6 +28,22 @@ _i, _a = t.impacts.c, t.actions.c
 _OF = IMPACTS.query(_i.action_id == param("action"), order=_i.key)
 _DROP = Statement(delete(t.impacts).where(_i.tenant == param("tenant"), _i.action_id == param("action")))
 _LAST = Statement(select(func.max(_i.at)).where(_i.tenant == param("tenant"), _i.key == param("of")))
+_r = t.runs.c
+_by_run = (
+    select(
+        _a.run_id.label("of_run"),
+        func.sum(_a.settled_usd_micros).label("settled"),
+        func.sum(_a.reserved_usd_micros).label("reserved"),
+    )
+    .where(_a.tenant == param("tenant"), t.SPENT, _a.proposed_at >= param("since"), _a.proposed_at < param("until"))
+    .group_by(_a.run_id)
+    .subquery()
+)
+_SPENT = Statement(
+    select(_r.principal_id, _r.agent_id, _r.workflow, func.sum(_by_run.c.settled), func.sum(_by_run.c.reserved))
+    .select_from(_by_run.join(t.runs, and_(_r.tenant == param("tenant"), _r.run_id == _by_run.c.of_run)))
+    .group_by(_r.principal_id, _r.agent_id, _r.workflow)
+)
 _HALF = 20  # amounts are added up in two halves of their bits, so that no sum of them overflows
 _COUNTED = Statement(
     select(
@@ -46,8 +65,15 @@ _COUNTED = Statement(
 class SqlSums:
     """Sums of one tenant."""
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
+    def __init__(self, connection: Connection, known: Known, tenant: str) -> None:
+        self._connection, self._known, self._tenant = connection, known, tenant
+
+    def spent(self, window_us: int, began: int) -> Period:
+        def read() -> Spending:
+            given = {"tenant": self._tenant, "since": began, "until": began + window_us}
+            return Spending(began, began + window_us, self._connection.run(_SPENT, given))
+
+        return self._known.get(Spending, self._tenant, (window_us, began), read).sums
 
     def counted_of(self, action_id: str) -> list[Counted]:
         return IMPACTS.all(self._connection, _OF, tenant=self._tenant, action=action_id)

@@ -160,6 +160,7 @@ OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
 UNERASED: ColumnElement[bool] = literal_column("erased_at IS NULL")
 UNSCRUBBED: ColumnElement[bool] = literal_column("erased_at IS NOT NULL AND scrubbed_at IS NULL")
 LATE: ColumnElement[bool] = literal_column("reason IN ('found_late', 'late_look_unanswered')")
+SPENT: ColumnElement[bool] = literal_column("settled_usd_micros + reserved_usd_micros > 0")
 Index("actions_open", actions.c.tenant, actions.c.state, actions.c.action_id, sqlite_where=OPEN)
 Index("actions_expiring", actions.c.tenant, actions.c.expires_at, sqlite_where=EXPIRING)
 Index("actions_look", actions.c.tenant, actions.c.look_at, sqlite_where=actions.c.look_at.isnot(None))
@@ -178,6 +179,16 @@ Index("runs_unerased", runs.c.tenant, runs.c.envelope, runs.c.started_at, runs.c
 Index("subjects_present", subjects.c.tenant, subjects.c.tag, sqlite_where=UNERASED, unique=True)
 Index("subjects_tag", subjects.c.tenant, subjects.c.tag, subjects.c.subject_id)
 Index("subjects_unscrubbed", subjects.c.tenant, subjects.c.subject_id, sqlite_where=UNSCRUBBED)
+# It covers: what a period has spent is read off it alone, for all scopes at once (ADR 0021).
+Index(
+    "actions_spent",
+    actions.c.tenant,
+    actions.c.proposed_at,
+    actions.c.run_id,
+    actions.c.settled_usd_micros,
+    actions.c.reserved_usd_micros,
+    sqlite_where=SPENT,
+)
 Index("impacts_window", impacts.c.tenant, impacts.c.key, impacts.c.at, impacts.c.amount)
 Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OPEN_RUN)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)

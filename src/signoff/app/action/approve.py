@@ -11,7 +11,7 @@ from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.facts import look, sealed_facts
 from signoff.app.action.gather import Seen
-from signoff.app.action.impacts import counted, with_impacts
+from signoff.app.action.impacts import counted, with_sums
 from signoff.app.action.propose import judged
 from signoff.app.action.subject import subject_tag
 from signoff.app.answers import NOTHING
@@ -118,7 +118,7 @@ async def edit(
         b = bearing_again(world, tx, case, action, run, facts, is_gathered=seen is not None, args=args)
         # Whoever edits has others look at it, though an open tier would let the new arguments through.
         b = replace(b, is_resource_known=is_known, open_tiers=frozenset())
-        b = with_impacts(world, tx, b, args, action_id)
+        b = with_sums(world, tx, b, args, action)
         return _as_edit(action, decide(b, args, again=True), is_about_another=subjects[0] != subjects[1]), b
 
     def before_gathering(tx: Transaction) -> None:

@@ -15,7 +15,7 @@ from signoff.app.action.case import Case, bearing_again, found, load, names_of
 from signoff.app.action.ending import end_sent, end_unsent, link_original
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering, read_back
-from signoff.app.action.impacts import with_impacts
+from signoff.app.action.impacts import with_sums
 from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
 from signoff.app.action.receipts import issue
@@ -79,7 +79,7 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             return action, False
         if action.revision != case.action.revision or not seen.is_fresh(tx.now):
             return action, False  # what was gathered is about something else, or too old: the clock brings it back
-        b = with_impacts(world, tx, bearing_again(world, tx, case, action, run, seen.facts), case.args, action_id)
+        b = with_sums(world, tx, bearing_again(world, tx, case, action, run, seen.facts), case.args, action)
         decision = decide(b, case.args, again=True)
         if (refused := _refusal(tx, case, action, run, decision, seen, moved)) is not None:
             is_outage = refused[1] in OUTAGES or (refused[1] == "fact_unavailable" and seen.facts.is_outage)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call adds to the impact limits of its page, and what stands in their windows already."""
+"""What a call adds to the impact limits of its page, and what stands in their windows already; what caps have left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +10,45 @@ from signoff.core.action.lifecycle import WITHOUT_EFFECT, Action
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.limit import Counted, Impact, Limit, amount_of
 from signoff.core.authority.rule import CannotEvaluate
+from signoff.core.authority.spend import Spent, began, whose
 from signoff.ports.storage import Transaction
 
 
-def with_impacts(world: World, tx: Transaction, b: Bearing, args: Mapping[str, Any], action_id: str) -> Bearing:
-    """Return what bears on a call, with what it adds to each limit of its page about its tool.
+def with_sums(
+    world: World, tx: Transaction, b: Bearing, args: Mapping[str, Any], action: Action | None = None
+) -> Bearing:
+    """Return what bears on a call, with what is added up over other runs: for limits and for caps of its page, if any.
+
+    Args:
+        action: the call as it is recorded, or about to be; None for one of which nothing is known yet.
+    """
+    e = b.envelope
+    if not e.limits and not e.spend:
+        return b
+    spent = spent_of(tx, b, action) if e.spend else ()
+    return replace(b, impacts=impacts_of(world, tx, b, args, action.action_id if action else ""), spent=spent)
+
+
+def spent_of(tx: Transaction, b: Bearing, action: Action | None) -> tuple[Spent, ...]:
+    """Return what stands against each cap of the page, without the action's own money, in the period of its proposal.
+
+    A reservation stays in the period in which it was made, however late its action is claimed.
+    """
+    at = action.proposed_at if action else tx.now
+    own = action.reserved_usd_micros + action.settled_usd_micros if action and action.seq else 0
+    mine = dict(whose(b.run))
+    found = []
+    for cap in b.envelope.spend:
+        since = began(at, cap.window_us)
+        settled, reserved = tx.sums.spent(cap.window_us, since).get((cap.per.value, mine[cap.per.value]), (0, 0))
+        found.append(Spent(cap, settled + reserved - own, since + cap.window_us))
+    return tuple(found)
+
+
+def impacts_of(
+    world: World, tx: Transaction, b: Bearing, args: Mapping[str, Any], action_id: str
+) -> tuple[Impact, ...]:
+    """Return what a call adds to each limit of its page about its tool, and what stands in the window already.
 
     An action keeps the place it was given while it counts for the same amount under the same key, so that a claim sums
     the window that its proposal saw. Where an edit has changed either, it takes the last place anew: what was decided
@@ -23,14 +57,14 @@ def with_impacts(world: World, tx: Transaction, b: Bearing, args: Mapping[str, A
     Args:
         action_id: of a recorded action; '' for one that is not recorded yet.
     """
-    if not b.envelope.limits or b.contract is None or (b.reversal is not None and b.reversal.by_person):
-        return b
+    if b.contract is None or (b.reversal is not None and b.reversal.by_person):
+        return ()
     about = [(nth, limit) for nth, limit in enumerate(b.envelope.limits) if limit.tool == b.tool]
     if not about:
-        return b
+        return ()
     names = {"args": b.live.with_absent(args) if b.live is not None else dict(args)}
     given = {one.key: one for one in tx.sums.counted_of(action_id)} if action_id else {}
-    return replace(b, impacts=tuple(_impact(world, tx, b, nth, limit, names, given, action_id) for nth, limit in about))
+    return tuple(_impact(world, tx, b, nth, limit, names, given, action_id) for nth, limit in about)
 
 
 def counted(b: Bearing, action: Action) -> Sequence[Counted]:

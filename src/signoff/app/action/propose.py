@@ -26,7 +26,7 @@ from signoff.app.action.ending import end_unsent
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering
 from signoff.app.action.hand import Hand
-from signoff.app.action.impacts import counted, with_impacts
+from signoff.app.action.impacts import counted, with_sums
 from signoff.app.action.subject import TRIES_MAX, Met, Moved, keep, meet_of, subject_tag, too_busy
 from signoff.app.payloads import Seal
 from signoff.app.world import World
@@ -120,7 +120,7 @@ async def propose(
             world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known,
             claims=proposal.claims, is_gathered=not gathers, args=proposal.args,
         )  # fmt: skip
-        b = with_impacts(world, tx, b, proposal.args, "")
+        b = with_sums(world, tx, b, proposal.args)
         subject, is_subject_known = subject_tag(world, tx.tenant, contract, tool, proposal.args)
         b = replace(b, is_subject_known=False) if not is_subject_known else b
         decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
@@ -232,7 +232,7 @@ async def _decide(world: World, action: Action, minted: Ids) -> tuple[Action, bo
             return now, False
         run = tx.runs.get(now.run_id)
         assert run is not None
-        b = with_impacts(world, tx, bearing_again(world, tx, case, now, run, seen.facts), case.args, now.action_id)
+        b = with_sums(world, tx, bearing_again(world, tx, case, now, run, seen.facts), case.args, now)
         decision = within_quotas(world, tx, b, now.by, judged(decide(b, case.args), seen))
         if (denial := decision.denial) and denial.check == "halt":
             return end_unsent(tx, now, State.STOPPED, denial.reason), False

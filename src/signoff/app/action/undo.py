@@ -19,7 +19,7 @@ from signoff.app.action.case import (
 )
 from signoff.app.action.execute import execute, is_ready
 from signoff.app.action.facts import look, sealed_facts
-from signoff.app.action.impacts import counted, with_impacts
+from signoff.app.action.impacts import counted, with_sums
 from signoff.app.action.outcome import conflict_of, result_of
 from signoff.app.action.propose import decided, ids_for_action, judged
 from signoff.app.action.subject import keep, meet, require_present, subject_tag
@@ -112,7 +112,7 @@ async def undo(world: World, caller: Caller, action_id: str) -> Action:
         )
         b = bearing_again(world, tx, case, action, run, gathered.facts)
         b = replace(b, is_resource_known=is_known, is_subject_known=is_subject_known)
-        b = with_impacts(world, tx, b, args, "")
+        b = with_sums(world, tx, b, args, action)
         decision = judged(decide(b, args), gathered)
         if moved and decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, (*decision.checks, Check("conflict", Outcome.DENY, *moved)))

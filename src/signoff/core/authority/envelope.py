@@ -60,7 +60,6 @@ NAMED = (
 NOT_ENFORCED: Mapping[str, str] = {
     "step_up": "cannot ask an approver to prove anew who they are",
     "holds": "has no review windows",
-    "spend": "keeps no budgets beyond the task",
     "rollout": "has no rollouts",
     "incidents": "has no incident rules",
     "evals": "runs no evaluations",

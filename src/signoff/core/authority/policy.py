@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.check import bounds, care, citations, fit, limits, provenance, rules, standing
+from signoff.core.authority.check import bounds, care, citations, fit, limits, provenance, rules, spend, standing
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.envelope import DAY_US, Mode
@@ -64,8 +64,8 @@ CheckFunction = Callable[[Bearing, Mapping[str, Any]], Check]
 PROPOSAL: tuple[CheckFunction, ...] = (
     standing.agent, standing.halt, standing.run, standing.version,
     fit.tool, fit.registered, fit.contract, fit.pin, fit.key, fit.args, fit.resource,
-    bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, bounds.tokens,
-    limits.limits,
+    bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, spend.spend_caps,
+    bounds.tokens, limits.limits,
     care.risk_class, care.writes, care.mode, rules.rules, provenance.provenance,
     citations.citations, care.injection,
 )  # fmt: skip
@@ -73,7 +73,8 @@ PROPOSAL: tuple[CheckFunction, ...] = (
 _PAST = (bounds.steps, bounds.denials, bounds.identical, bounds.time)
 CLAIM: tuple[CheckFunction, ...] = tuple(check for check in PROPOSAL if check not in _PAST)
 REVERSAL: tuple[CheckFunction, ...] = (
-    standing.halt, fit.registered, fit.contract, fit.pin, fit.args, fit.resource, bounds.spend
+    standing.halt, fit.registered, fit.contract, fit.pin, fit.args, fit.resource, bounds.spend,
+    spend.spend_caps,
 )  # fmt: skip
 # The undo tool and its arguments are the contract's choice, so that no page lists it and a key may stand in them.
 OWN_REVERSAL, OWN_REVERSAL_CLAIM = (

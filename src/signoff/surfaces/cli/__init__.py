@@ -70,6 +70,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
         (OPERATE, "halt", operations.halt),
         (OPERATE, "halts", operations.halts),
         (OPERATE, "lift", operations.lift),
+        (OPERATE, "budgets", operations.budgets),
         (OPERATE, "pause", operations.pause),
         (OPERATE, "resume", operations.resume),
         (PROVE, "verify", ledger.verify),

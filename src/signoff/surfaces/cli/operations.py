@@ -207,6 +207,27 @@ def lift(
 Why = Annotated[str, typer.Option("--reason", help="Why; whoever looks at the run wants to know.")]
 
 
+def budgets(shell: Shell) -> int:
+    """Show each cap beyond the task: what its period has settled, set aside and left."""
+    from signoff.core.money import dollars
+
+    client = shell.client()
+    found = list(client.items("/v1/budgets", of="caps"))
+    shell.answer(found)
+    name = called(shell, client)
+    rows = [
+        (
+            f"{one['scope']} {name(one['who'])}" if one["who"] else one["scope"],
+            *(dollars(one[f"{amount}_usd_micros"]) for amount in ("cap", "settled", "reserved", "left")),
+            one["period_end"],
+            f"{one['workflow']} {one['version']}",
+        )
+        for one in found
+    ]
+    shell.table(("scope", "cap", "settled", "reserved", "left", "period ends", "page"), rows)
+    return YES
+
+
 def pause(shell: Shell, run: Id, reason: Why = "") -> int:
     """Keep a run at its next step; what was sent goes on."""
     return _set_paused(shell, run, "pause", reason)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes along the path of one action: runs, approvals, undo, receipts."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import Field
@@ -12,6 +12,7 @@ from signoff.app.action.documents import action_document, receipt_bundle, run_do
 from signoff.app.action.runs import begin_run, complete_run, find_run, set_paused
 from signoff.app.action.settle import resolve
 from signoff.app.action.undo import undo, undo_run
+from signoff.app.authority.budgets import budgets
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict, Malformed
@@ -20,7 +21,7 @@ from signoff.core.run import Run
 from signoff.surfaces.http import answers as a
 from signoff.surfaces.http import bodies as b
 from signoff.surfaces.http.described import call
-from signoff.surfaces.http.replies import Asked, Paged, caller_in, json_reply, key_of, page_reply
+from signoff.surfaces.http.replies import Asked, Paged, caller_in, json_reply, key_of, page_reply, text_of
 
 RECEIPT_AFTER_S = 1
 RunId = Annotated[str, Path(max_length=64)]
@@ -40,6 +41,7 @@ class AskedInbox(Asked):
 
 
 class AskedBudgets(Asked):
+    of: Literal["tasks", "caps"] = Field("tasks", description="Tasks, or caps beyond the task on the newest pages.")
     run: str | None = Field(None, max_length=64)
 
 
@@ -198,7 +200,10 @@ def action_routes(world: World) -> APIRouter:
 
     @routes.get("/v1/budgets", tags=["budgets"], **call(a.Budgets))
     async def list_budgets(request: Request, asked: Annotated[AskedBudgets, Query()]) -> Response:
-        """What each task has spent and set aside of its caps, newest first."""
+        """What each task has settled and set aside of its caps, newest first; or each cap beyond the task, for people,
+        with what is left of it in its period."""
+        if asked.of == "caps":
+            return page_reply(await budgets(world, caller_in(request), text_of(asked.cursor), asked.limit))
         before = key_of(asked.cursor, "run")
         return page_reply(await lists.budgets(world, caller_in(request), before, asked.limit, asked.run))
 

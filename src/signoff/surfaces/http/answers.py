@@ -319,14 +319,22 @@ class ToolLine(BaseModel):
 
 
 class BudgetLine(BaseModel):
+    """A task's budget, or a cap beyond the task: `who` it is about (null for the tenant), and in which period."""
+
     scope: str
-    run_id: str
+    run_id: str | None
     workflow: str
     cap_usd_micros: int | None
     settled_usd_micros: int
     reserved_usd_micros: int
     max_tool_calls: int | None
-    tool_calls: int
+    tool_calls: int | None
+    version: str | None = None
+    who: str | None = None
+    left_usd_micros: int | None = None
+    period_s: int | None = None
+    period_start: str | None = None
+    period_end: str | None = None
 
 
 class LedgerEntry(BaseModel):

@@ -75,6 +75,15 @@ def key_of(cursor: str | None, prefix: str) -> str | None:
         raise bad_cursor() from None
 
 
+def text_of(cursor: str | None) -> str | None:
+    """Return the text in a cursor; its list knows what it means.
+
+    Raises:
+        Malformed: it was not answered by any list.
+    """
+    return None if cursor is None else _opened(cursor)
+
+
 def index_of(cursor: str) -> int:
     """Return the index in a cursor of ledger entries.
 
