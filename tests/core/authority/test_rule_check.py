@@ -171,6 +171,12 @@ def test_what_is_said_about_a_tool_that_is_not_listed_is_an_error(text: str, lin
     assert found(text) == [("envelope.not_listed", line)]
 
 
+def test_a_tool_that_is_listed_twice_hides_none_that_is_not_listed() -> None:
+    text = HEAD.replace("erp.oust]", "erp.oust, erp.pay]") + "  rules:\n" + rule("true", tool="erp.log")
+    _, findings = load_envelope(text, "page.yaml", tools(), kept=READABLE)
+    assert [one.code for one in findings if one.severity is Severity.ERROR] == ["envelope.not_listed"]
+
+
 def test_a_fact_that_no_rule_names_is_a_warning() -> None:
     assert ("envelope.fact_unused", 2) in found(FACT, Severity.WARNING)
     assert "envelope.fact_unused" not in [

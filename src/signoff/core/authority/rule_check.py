@@ -64,7 +64,9 @@ def _check_ids(reader: Reader, places: Places) -> None:
 def _check_listed(reader: Reader, envelope: Envelope, places: Places) -> None:
     """Find tools that the page speaks of and does not list: they are denied, whatever is said about them."""
     allowed = reader.nodes.get("permissions.allowed_tools")
-    if allowed is not None and (allowed.kind != "list" or len(allowed.items) > len(envelope.allowed_tools)):
+    if allowed is not None and (
+        allowed.kind != "list" or any(item.text not in envelope.allowed_tools for item in allowed.items)
+    ):
         return  # what is wrong there is found there
     spoken = [(reader.nodes[f"{path}.tool"], rule.tool) for path, rule in places.rules.items()]
     spoken += [(reader.nodes[f"{path}.tool"], limit.tool) for path, limit in places.limits.items()]
