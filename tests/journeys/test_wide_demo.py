@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,17 @@ def test_the_compromised_agent_did_try(told: tuple[dict[str, Any], Path]) -> Non
     counts, _ = told
     for reason in ("provenance_unproved", "rule_denied", "tool_not_allowed", "denials_exhausted"):
         assert counts["reasons"][reason] > 10, reason
+
+
+def test_the_clumsy_agent_made_its_mistakes_and_none_of_them_wrote(told: tuple[dict[str, Any], Path]) -> None:
+    _, data = told
+    lines = [json.loads(line) for line in (data / "demo" / "said.jsonl").read_text().splitlines()]
+    clumsy = [line for line in lines if line["agent"] == "clumsy"]
+    steps = Counter(line["step"] for line in clumsy)
+    assert steps["hallucination"] >= 3 and steps["slip"] >= 3 and steps["poll"] >= 6
+    assert {line["state"] for line in clumsy if line["step"] in ("hallucination", "slip")} == {"denied"}
+    entries = {line["action_id"] for line in clumsy if line["step"] == "create_journal_entry"}
+    retried = [line for line in clumsy if line["step"] == "blind_retry" and line["action_id"] not in entries]
+    assert retried
+    assert {line["state"] for line in retried} <= {"denied", "rejected"}
+    assert [line for line in clumsy if line["step"] == "poll"][-1]["state"] == "denied"

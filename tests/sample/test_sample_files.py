@@ -9,7 +9,7 @@ import pytest
 
 from signoff.core.authority.contract import load_contract
 from signoff.core.authority.description import ToolDescription, schema_digest
-from signoff.core.authority.envelope import READABLE, load_envelope
+from signoff.core.authority.envelope import load_envelope
 from signoff_sample.__main__ import main
 from signoff_sample.agents.reading import read_wish
 from signoff_sample.erp.audit import audit
@@ -119,7 +119,6 @@ def test_the_long_page_loads_against_the_contract_without_a_finding_and_is_one_p
         contract.tools,
         descriptions=described,
         one_page=True,
-        kept=READABLE,
     )
     assert findings == []
     assert envelope is not None

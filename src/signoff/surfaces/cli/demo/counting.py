@@ -47,6 +47,7 @@ class Counts:
     undone: int = 0
     entries: int = 0
     is_ledger_verified: bool = False
+    ledger_findings: list[Mapping[str, Any]] = field(default_factory=list)
     books: Mapping[str, Any] = field(default_factory=dict)
     keys_receipted: set[str] = field(default_factory=set)
 
@@ -102,6 +103,7 @@ def count(set_: Stage, documents: list[Story]) -> Counts:
     _count_receipts(counts, set_, receipts)
     verified = set_.call("POST", "/v1/ledger/verify", {})
     counts.entries, counts.is_ledger_verified = verified["entries"], verified["verified"]
+    counts.ledger_findings = verified["findings"]
     counts.books = audit(set_.books)
     return counts
 

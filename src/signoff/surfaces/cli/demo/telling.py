@@ -108,6 +108,15 @@ def table(console: Console, counts: Counts) -> None:
         f"{'verified' if counts.is_ledger_verified else '[red]not verified[/]'}; "
         f"spent USD {dollars(counts.settled)} of tool costs, at most {dollars(counts.cap)} a task"
     )
+    _wrong(console, counts)
+
+
+def _wrong(console: Console, counts: Counts) -> None:
+    """Tell what should not be, where anything is."""
+    for finding in counts.ledger_findings[:5]:
+        console.print(f"[red]ledger:[/] {escape(str(dict(finding)))}")
+    for effect in (counts.books["details"]["attacker_effects"] + counts.books["details"]["double_writes"])[:5]:
+        console.print(f"[red]books:[/] {escape(str(dict(effect)))}")
 
 
 def _cost(console: Console, counts: Counts) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wide scene: three kinds of agents work at once on whatever came in, and people only decide what asks.
 
-Each agent is a process of its own with a key of its own. What a document's note asks for decides who gets it: the
-compromised agent gets every note that gives orders, so that the worst reader has the worst texts.
+Each agent is a process of its own with a key of its own; what they say is kept in `demo/said.jsonl`. What a document's
+note asks for decides who gets it: the compromised agent gets every note that gives orders, so that the worst reader has
+the worst texts.
 """
 
 import json
@@ -68,13 +69,18 @@ def play(
     telling.intake(console, len(files), {name: sum(task.agent == name for task in tasks) for name in _AGENTS})
     by_file = {task.path.name: task for task in tasks}
     done = 0
-    with ThreadPoolExecutor(1) as room, _working(set_, tasks, waits=approvers is not None) as said:
+    with (
+        (set_.data / "demo" / "said.jsonl").open("a", encoding="utf-8") as kept,
+        ThreadPoolExecutor(1) as room,
+        _working(set_, tasks, waits=approvers is not None) as said,
+    ):
         people = room.submit(_decide, console, said, approvers, yours)
         while said.goes_on and not (people.done() and people.exception()):
             line = said.next(LOOK_EVERY_S)
             task = by_file.get(str(line["task"])) if line is not None else None
             if line is None or task is None:
                 continue
+            kept.write(json.dumps({"agent": task.agent, **line}, ensure_ascii=False) + "\n")
             task.lines.append(line)
             task.story.attempts += line.get("step") == "attack"
             if line.get("step") in _ENDS and not task.story.state:
