@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A value goes through only if the user named it, or a trusted read brought it in before the agent said it."""
 
+import asyncio
 from typing import Any
 
+from signoff.app import remembered
 from signoff.app.action import traces
 from signoff.app.action.runs import begin_run
-from signoff.app.authority import policies
+from signoff.app.authority import policies, subjects
 from signoff.core.action.lifecycle import Action, State
-from tests.directory import OURS, THEIRS, Directory, contract, opened, page
+from tests.directory import OURS, TAILSPIN, THEIRS, Directory, contract, opened, page
 from tests.world import World
 
 RULES = (
@@ -236,10 +238,72 @@ async def test_trust_that_a_contract_takes_back_counts_at_once_and_what_it_gives
     untrusted = contract(dir_vendor=["effect: read", "output: {trust: untrusted}"])
     await policies.publish_contract(world.node, world.cast.admin, "directory", untrusted)
     assert (await pay(world, iban=OURS)).state is State.PENDING_APPROVAL
+    await read(world, "dir.vendor", query="Tailspin")
+    await policies.publish_contract(world.node, world.cast.admin, "directory", contract() + "# trusted again\n")
+    assert (await pay(world, iban=TAILSPIN)).state is State.PENDING_APPROVAL
+    await begin(world)
+    await read(world, "dir.vendor", query="Tailspin")
+    assert (await pay(world, iban=TAILSPIN)).state is State.SUCCEEDED
+
+
+async def test_a_look_again_sees_what_the_proposal_saw(world: World) -> None:
+    """A read that was under way then, or came later, vouches for nothing of it."""
+    directory = await working(world, "memo: {from: [tool:dir.terms.days], normal: number}, invoice_no: [user]")
+    directory.pause = asyncio.Event()
+    reading = asyncio.create_task(world.propose("dir.terms", {"topic": "payment"}))
+    await asyncio.sleep(0.05)
+    waiting = await pay(world, memo="30", invoice_no="INV-8")
+    world.clock.advance(0.001)
+    directory.pause.set()
+    assert (await reading).state is State.SUCCEEDED
+    edited = await world.edit(waiting, {"memo": "30", "invoice_no": "INV-7"})
+    assert "memo must come from tool:dir.terms.days" in await why(world, edited)
+    await world.cancel(edited)
+    await read(world, "dir.terms", topic="again")
+    assert (await pay(world, memo="30")).state is State.PENDING_APPROVAL, "and by now the agent has said it"
+
+
+async def test_what_a_denied_call_carried_was_said_too(world: World) -> None:
+    await working(world, "iban: [tool:dir.vendor.iban]")
+    denied = await world.propose("dir.unheard_of", {"text": f"account {OURS}"})
+    assert denied.state is State.DENIED
     await read(world, "dir.vendor", query="Northwind")
-    await policies.publish_contract(world.node, world.cast.admin, "directory", contract())
-    fresh = await pay(world, iban=OURS)
-    assert fresh.state is State.PENDING_APPROVAL, "and by now the agent has said it"
+    assert (await pay(world, iban=OURS)).state is State.PENDING_APPROVAL
+
+
+async def test_a_run_that_reads_more_than_is_traced_has_nothing_endorsed(world: World, monkeypatch: Any) -> None:
+    await working(world, "iban: [tool:dir.vendor.iban], invoice_no: [user]")
+    await read(world, "dir.vendor", query="Northwind")
+    monkeypatch.setattr(remembered, "RUN_MAX", 20)
+    asked = await pay(world, iban=OURS, invoice_no="INV-7")
+    assert asked.state is State.PENDING_APPROVAL
+    assert "More was said and read in this run than is traced" in await why(world, asked)
+    assert (await pay(world, invoice_no="INV-7")).state is State.SUCCEEDED
+
+
+async def test_a_node_forgets_the_runs_it_looked_at_longest_ago(world: World, monkeypatch: Any) -> None:
+    await working(world, "iban: [tool:dir.vendor.iban], invoice_no: [user]")
+    monkeypatch.setattr(remembered, "NODE_MAX", 100)
+    for _ in range(3):
+        await begin(world)
+        await read(world, "dir.vendor", query="Northwind")
+        assert (await pay(world, iban=OURS)).state is State.SUCCEEDED
+    assert len(world.node.remembered) <= 2
+
+
+async def test_what_was_erased_is_forgotten_and_endorses_nothing(world: World) -> None:
+    about = "subject: \"'vendor/' + args.query\""
+    directory = await working(
+        world, "iban: [tool:dir.vendor.iban]", dir_vendor=["effect: read", "output: {trust: trusted}", about]
+    )
+    await read(world, "dir.vendor", query="Northwind")
+    assert (await pay(world, iban=OURS)).state is State.SUCCEEDED
+    await subjects.erase(world.node, world.cast.admin, "vendor/Northwind", "they asked for it")
+    assert len(world.node.remembered) == 0
+    asked = await pay(world, iban=OURS)
+    assert asked.state is State.PENDING_APPROVAL
+    assert "some of it is gone" in await why(world, asked)
+    assert len(directory.paid) == 1
 
 
 async def test_another_run_of_the_agent_vouches_for_nothing(world: World) -> None:

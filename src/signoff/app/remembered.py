@@ -2,7 +2,7 @@
 """What a node remembers of runs under provenance rules: payloads already opened and read, by their commitments.
 
 A commitment stands for exactly one content, so that nothing here can be out of date. It is bounded for each run and
-for the node, and nothing is remembered of a run whose key was destroyed.
+for the node, and forgotten where something is erased.
 """
 
 from collections import OrderedDict
@@ -53,7 +53,8 @@ class Remembered:
                 held -= gone.size
             return memory
 
-    def forget(self, tenant: str, run_id: str) -> None:
-        """Forget a run: it is closed, or its key was destroyed."""
+    def forget(self, tenant: str) -> None:
+        """Forget a tenant's runs: something was erased, and nothing of it is to stay in memory."""
         with self._lock:
-            self._runs.pop((tenant, run_id), None)
+            for key in [key for key in self._runs if key[0] == tenant]:
+                del self._runs[key]

@@ -90,6 +90,7 @@ async def _erase(world: World, tenant: str, envelope: Envelope, run: Run) -> int
     if is_erased:
         world.runs.pop((tenant, run.run_id), None)
         world.keyring.forget(tenant, run.payload_key)
+        world.remembered.forget(tenant)
     return int(is_erased)
 
 

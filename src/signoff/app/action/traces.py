@@ -59,9 +59,6 @@ def bearing_of_traces(
 
 
 def _seen(world: World, tx: Transaction, run: Run, args: Mapping[str, Any], besides: str) -> Seen:
-    if tx.payloads.key(run.payload_key) is None:
-        world.remembered.forget(tx.tenant, run.run_id)
-        return Seen(Told(""), gap="What this run has seen was erased.")
     memory = world.remembered.of(tx.tenant, run.run_id)
     action = tx.actions.get(besides) if besides else None
     until = action.proposed_at if action is not None else tx.now
@@ -75,12 +72,15 @@ def _seen(world: World, tx: Transaction, run: Run, args: Mapping[str, Any], besi
         return Seen(task, edited=edited, is_barred=is_barred, gap=gap)
     calls = [one for one in earlier if one.by.startswith("agt_") and one.reverses is None]
     times = [one.proposed_at for one in calls]
-    said = [_said(world, tx, one, memory) for one in calls]
+    erased = _erased(tx, earlier, memory)
+    said = [_said(world, tx, one, memory) if one.action_id not in erased else None for one in calls]
     writes = [one for one in earlier if one.effect != Effect.READ and one.fence]
     trusts: dict[tuple[str, str], OutputTrust] = {}
     shown: list[Shown] = []
     for one in sorted(earlier, key=lambda one: (one.ended_at or 0, one.action_id)):
-        if one.ended_at is None or one.ended_at > until or not (content := _content(world, tx, one, memory)):
+        if one.ended_at is None or one.ended_at >= until or one.action_id in erased:
+            continue
+        if not (content := _content(world, tx, one, memory)):
             continue
         if (trust := trusts.get((one.contract, one.tool))) is None:
             trust = trusts[one.contract, one.tool] = _trust(world, tx, one)
@@ -126,6 +126,17 @@ def _was_refused(action: Action) -> bool:
     if action.state is not State.REJECTED:
         return False
     return any(name == "provenance" and outcome == "ask" for name, outcome, _ in checks.read(action.checks))
+
+
+def _erased(tx: Transaction, earlier: list[Action], memory: RunMemory) -> frozenset[str]:
+    """Return the calls of which nothing is kept any more, for whom they were about was erased; nor is it remembered."""
+    subjects = {one.subject for one in earlier if one.subject is not None}
+    gone = {one for one in subjects if (known := tx.subjects.get(one)) is None or known.erased_at is not None}
+    found = [one for one in earlier if one.subject in gone]
+    for one in found:
+        memory.said.pop(one.args_proposed, None)
+        memory.shown.pop(one.outcome or "", None)
+    return frozenset(one.action_id for one in found)
 
 
 def _said(world: World, tx: Transaction, action: Action, memory: RunMemory) -> Said | None:

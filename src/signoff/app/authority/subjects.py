@@ -144,6 +144,7 @@ async def erase(world: World, caller: Caller, subject: str, reason: str) -> Show
 
         await world.storage.transact(caller.tenant, body, guards=("subjects", tag))
         world.keyring.forget(caller.tenant, key_id)
+        world.remembered.forget(caller.tenant)
     await scrub(world, caller.tenant)
     return await world.storage.view(caller.tenant, lambda tx: _found(world, tx, tag))
 

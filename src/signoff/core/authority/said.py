@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -119,7 +120,9 @@ class Said:
             self._words.add(whole)
             if 0 < len(whole) <= 256 and len(self._pieces) < _PIECES_MAX:
                 self._pieces.add(whole)
-            self._words.update(fold(word) for word in _WORD.findall(reading))
+            words = [fold(word) for word in _WORD.findall(reading)]
+            self._words.update(words)
+            self._words.update(map("".join, pairwise(words)))  # `A-1`, however the two are set apart
             for match in _NUMERAL.finditer(unicodedata.normalize("NFKC", reading)):
                 if len(self._numbers) > 5 * _NUMERALS_MAX:
                     return
