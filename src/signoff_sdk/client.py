@@ -248,6 +248,8 @@ class Run:
         """Propose a tool call, and return the action once it is concluded or `wait` seconds have passed.
 
         Args:
+            citations: for claims of a kind that the envelope lists: `{"read": ACTION, "quote": TEXT}` each, of a read
+                of this run, and `"kind"` where one serves that kind alone.
             again: mean a second, equal write; without it the same write in one run is the same action.
             wait: seconds; None waits until it is concluded, however long people take; 0 does not wait.
             idempotency_key: the same key and content, also from another process, return the action that is there.
