@@ -207,7 +207,8 @@ async def _withdrawn_halted_expired(world: World) -> None:
 
 async def _limited(world: World) -> None:
     """Writes that count in a limit: one was edited, one was denied, one was withdrawn."""
-    await under(world, limit(30), limit(30, per=None, limit_id="all"))
+    caps = "spend: [{per: tenant, window: 30d, usd: 20}, {per: user, window: 1d, usd: 5}]"
+    await under(world, limit(30), limit(30, per=None, limit_id="all"), more=caps)
     edited = await world.edit(await create(world, 20), {"shelf": "b", "amount": 4})
     assert (await world.vote(edited)).state is State.SUCCEEDED
     assert (await create(world, 27)).reason == "limit_exceeded"

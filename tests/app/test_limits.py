@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from signoff.app.audit import audit
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority import policy
+from signoff.core.authority.check.limits import limits
 from signoff.core.authority.limit import Counted
 from signoff.core.errors import Conflict
 from tests.world import HOUR, TENANT, World, envelope, new_world, rows
@@ -37,6 +40,13 @@ async def under(world: World, *limits: str, workflow: str = "limited", **given: 
     await world.begin(workflow)
 
 
+async def check(world: World) -> None:
+    """Verify the ledger, and audit the rows with it: no limit and no cap was passed."""
+    await world.check_ledger()
+    report = await audit(world.node, TENANT)
+    assert report.is_sound, report.findings
+
+
 async def create(world: World, amount: int, shelf: str = "a", **given: Any) -> Action:
     return await world.propose("book.create", {"shelf": shelf, "amount": amount}, again=True, **given)
 
@@ -53,7 +63,7 @@ async def test_what_would_pass_a_limit_is_denied_and_what_reaches_it_is_not(worl
     assert await world.detail(denied) == "shelf-day: 31 within 24 h with this call, at most 30."
     assert (await create(world, 30, "b")).state is State.PENDING_APPROVAL
     assert [one.amount for one in await impacts(world)] == [12, 18, 30]
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_a_limit_may_ask_whom_it_names(world: World) -> None:
@@ -65,7 +75,7 @@ async def test_a_limit_may_ask_whom_it_names(world: World) -> None:
     assert [one["roles"] for one in shown["approval"]["owed"]] == [["Clerk"], ["Owner"]]
     assert asked.checks is not None
     assert "limits:ask:limit_exceeded" in asked.checks
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_what_ended_without_effect_does_not_count_and_what_was_reversed_does(world: World) -> None:
@@ -77,7 +87,7 @@ async def test_what_ended_without_effect_does_not_count_and_what_was_reversed_do
     assert (await world.vote(await world.undo(done), world.cast.ann)).state is State.SUCCEEDED
     assert (await world.get(done)).state is State.REVERSED
     assert (await create(world, 1)).reason == "limit_exceeded"
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_the_window_slides(world: World) -> None:
@@ -97,7 +107,7 @@ async def test_a_claim_decides_on_the_window_of_its_proposal(world: World) -> No
     assert "limits:ask" in (second.checks or "")
     assert (await world.vote(first)).state is State.SUCCEEDED
     assert (await world.vote(second)).state is State.SUCCEEDED
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_an_edit_replaces_what_its_action_counts_for(world: World) -> None:
@@ -113,7 +123,7 @@ async def test_an_edit_replaces_what_its_action_counts_for(world: World) -> None
     assert (await create(world, 20)).state is State.PENDING_APPROVAL
     assert (await create(world, 6, "b")).reason == "limit_exceeded"
     assert (await world.vote(edited)).state is State.SUCCEEDED
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_an_edit_cannot_slip_in_before_what_was_decided_since(world: World) -> None:
@@ -146,7 +156,7 @@ async def test_a_limit_without_a_value_denies(
     assert denied.state is State.DENIED
     assert denied.reason == ("limit_unevaluable" if tool == "book.create" or "until" in args else denied.reason)
     assert await impacts(world) == []
-    await world.check_ledger()
+    await check(world)
 
 
 @pytest.mark.parametrize("runs_twice", [True, False], ids=["bodies run twice", "bodies run once"])
@@ -170,4 +180,33 @@ async def test_no_limit_is_slipped_by_racing(tmp_path: Path, tool: str, most: in
         assert states.count(State.DENIED) == 54
         assert {action.reason for action in done if action.state is State.DENIED} == {"limit_exceeded"}
         assert len(world.target.rows) == 10
-        await world.check_ledger()
+        await check(world)
+
+
+@pytest.mark.parametrize("then", ["deny", "approve"])
+async def test_the_audit_names_a_limit_that_was_passed(
+    world: World, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """As it would be by a node that left the check out."""
+    await under(world, limit(30, then))
+    await create(world, 20)
+    for checks in ("PROPOSAL", "CLAIM"):
+        kept = tuple(one for one in getattr(policy, checks) if one is not limits)
+        monkeypatch.setattr(policy, checks, kept)
+    passed = await create(world, 20)
+    assert passed.state is State.PENDING_APPROVAL
+    await world.check_ledger()
+    [finding] = (await audit(world.node, TENANT)).findings
+    assert (finding.table, finding.stream) == ("impacts", passed.action_id)
+    assert "has passed the limit shelf-day" in finding.what
+    await world.cancel(passed)
+    await check(world)
+
+
+async def test_the_audit_names_an_action_that_counts_in_no_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await under(world, limit(30))
+    monkeypatch.setattr("signoff.app.action.propose.counted", lambda b, action: ())
+    uncounted = await create(world, 20)
+    await world.check_ledger()
+    [finding] = (await audit(world.node, TENANT)).findings
+    assert (finding.table, finding.stream, finding.column) == ("impacts", uncounted.action_id, "nth")

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from signoff.app.audit import audit
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority import policy
+from signoff.core.authority.check.spend import spend_caps
 from signoff.core.authority.spend import began
 from signoff.core.run import Run
+from tests.app.test_limits import check
 from tests.target import contract, without
 from tests.world import DAY, HOUR, TENANT, World, envelope, new_world
 
@@ -49,7 +53,7 @@ async def test_a_cap_is_reached_and_not_passed_over_all_runs_of_its_scope(world:
     assert f"The cap of this {per}: USD 1.00 is spent" in told
     assert "The period ends 2026-05-29 00:00Z." in told
     assert (await world.propose("book.find", {"key": "free"})).state is State.SUCCEEDED, "it costs nothing"
-    await world.check_ledger()
+    await check(world)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ async def test_a_cap_is_about_its_scope_alone(world: World, per: str, is_shared:
     await world.begin("other", who=world.cast.rival)
     other = await world.propose("book.note", {"text": "other"}, who=world.cast.rival)
     assert (other.reason == "spend_cap_exhausted") is is_shared, other
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_all_caps_of_a_page_hold_at_once(world: World) -> None:
@@ -73,7 +77,7 @@ async def test_all_caps_of_a_page_hold_at_once(world: World) -> None:
     world.clock.us = began(world.clock.us, DAY) + DAY
     await world.begin("thrifty")
     assert [(await note(world, f"day {nth}")).reason for nth in range(2)] == [None, "spend_cap_exhausted"]
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_what_is_set_aside_counts_and_comes_back_when_nothing_was_done(world: World) -> None:
@@ -85,7 +89,7 @@ async def test_what_is_set_aside_counts_and_comes_back_when_nothing_was_done(wor
     assert (await world.vote(second)).state is State.SUCCEEDED
     assert await stands(world, "agent", run.agent_id) == (250_000, 0)
     assert (await note(world, "d")).state is State.PENDING_APPROVAL
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_a_reservation_stays_in_the_period_of_its_proposal(world: World) -> None:
@@ -101,7 +105,7 @@ async def test_a_reservation_stays_in_the_period_of_its_proposal(world: World) -
     assert (await note(world, "the day's own")).state is State.PENDING_APPROVAL
     then = await world.node.storage.view(TENANT, lambda tx: tx.sums.spent(DAY, yesterday)["workflow", "thrifty"])
     assert then == (250_000, 0)
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_a_lower_cap_of_a_new_version_closes_and_takes_nothing_back(world: World) -> None:
@@ -110,14 +114,14 @@ async def test_a_lower_cap_of_a_new_version_closes_and_takes_nothing_back(world:
         await note(world, f"{nth}")
     await under(world, cap("tenant", "0.30"), version="2")
     assert (await note(world, "more")).reason == "spend_cap_exhausted"
-    await world.check_ledger()
+    await check(world)
 
 
 async def test_a_reversal_by_a_person_stays_within_the_caps(world: World) -> None:
     await under(world, cap("tenant", "0.25"))
     done = await note(world, "a")
     assert (await world.undo(done)).reason == "spend_cap_exhausted"
-    await world.check_ledger()
+    await check(world)
 
 
 @pytest.mark.parametrize("runs_twice", [True, False], ids=["bodies run twice", "bodies run once"])
@@ -146,4 +150,26 @@ async def test_sixty_four_at_once_spend_a_cap_to_the_last_micro_dollar(
         assert (await note(world, "one too many", runs[1])).reason == "spend_cap_exhausted"
         await world.pass_time(3)
         assert await stands(world, "tenant", "") == (13 * 3333, 0)
-        await world.check_ledger()
+        await check(world)
+
+
+async def test_the_audit_names_a_cap_that_was_passed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it would be by a node that left the check out; what others spend under pages of their own is no breach."""
+    await under(world, cap("tenant", "0.50"))
+    await note(world, "a")
+    await under(world, workflow="free")
+    for nth in range(3):
+        await note(world, f"free {nth}")
+    await world.begin("thrifty")
+    assert (await note(world, "b")).reason == "spend_cap_exhausted"
+    await check(world)
+    for checks in ("PROPOSAL", "CLAIM"):
+        kept = tuple(one for one in getattr(policy, checks) if one is not spend_caps)
+        monkeypatch.setattr(policy, checks, kept)
+    passed = await note(world, "c")
+    assert passed.state is State.SUCCEEDED
+    await world.check_ledger()
+    [finding] = (await audit(world.node, TENANT)).findings
+    assert finding.stream == passed.action_id
+    assert "has passed the cap of its tenant" in finding.what
+    assert "USD 1.25 are settled or set aside in the period, the cap is 0.50" in finding.why

@@ -322,6 +322,14 @@ class Stored(Protocol):
     def spent(self, run_id: str) -> int:
         """Return what the actions of a run have settled and set aside, in micro-dollars."""
 
+    def counted(self) -> Iterator[tuple[str, int, int, int, str, str, str | None, str]]:
+        """Yield what actions count for by key and place: key, place, amount, number of the limit on its page, and of
+        the action id, state, line of checks, and digest of the page."""
+
+    def spending(self) -> Iterator[tuple[int, str, int, str, str, str, str]]:
+        """Yield what actions have settled and set aside by when they were proposed: that time, the action's id, the
+        amount, and of its run the principal, the agent, the workflow, and the digest of the page."""
+
     def faults(self) -> list[tuple[str, str]]:
         """Return table and fault of whatever is wrong with the database itself: tables, indexes, triggers that are not
         those of this version, and what the engine's own check finds."""

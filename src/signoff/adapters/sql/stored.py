@@ -45,6 +45,31 @@ _SPENT = Statement(
         _a.tenant == param("tenant"), _a.run_id == param("run")
     )
 )
+_r, _i = t.runs.c, t.impacts.c
+_COUNTED = Statement(
+    select(_i.key, _i.at, _i.amount, _i.nth, _i.action_id, _a.state, _a.checks, _r.envelope)
+    .select_from(
+        t.impacts.join(t.actions, and_(_a.tenant == _i.tenant, _a.action_id == _i.action_id)).join(
+            t.runs, and_(_r.tenant == _a.tenant, _r.run_id == _a.run_id)
+        )
+    )
+    .where(_i.tenant == param("tenant"))
+    .order_by(_i.key, _i.at, _i.action_id)
+)
+_SPENDING = Statement(
+    select(
+        _a.proposed_at,
+        _a.action_id,
+        _a.settled_usd_micros + _a.reserved_usd_micros,
+        _r.principal_id,
+        _r.agent_id,
+        _r.workflow,
+        _r.envelope,
+    )
+    .select_from(t.actions.join(t.runs, and_(_r.tenant == _a.tenant, _r.run_id == _a.run_id)))
+    .where(_a.tenant == param("tenant"), t.SPENT)
+    .order_by(_a.proposed_at, _a.action_id)
+)
 
 
 class SqlStored:
@@ -95,6 +120,14 @@ class SqlStored:
         with told("actions"):
             found: int = self._connection.run(_SPENT, {"tenant": self._tenant, "run": run_id}).fetchone()[0]
             return found
+
+    def counted(self) -> Iterator[tuple[str, int, int, int, str, str, str | None, str]]:
+        with told("impacts"):
+            yield from self._connection.run(_COUNTED, {"tenant": self._tenant})
+
+    def spending(self) -> Iterator[tuple[int, str, int, str, str, str, str]]:
+        with told("actions"):
+            yield from self._connection.run(_SPENDING, {"tenant": self._tenant})
 
     def faults(self) -> list[tuple[str, str]]:
         with told("database"):

@@ -16,6 +16,7 @@ from signoff.app.audit.findings import Findings
 from signoff.app.audit.kept import read_kept, streams_without_entry
 from signoff.app.audit.limits import Limits
 from signoff.app.audit.payloads import COMMITTED, Payloads
+from signoff.app.audit.spend import Spend
 from signoff.app.audit.state import End, Fold, Step
 from signoff.app.audit.streams import Progress, check_streams
 from signoff.app.audit.tree import check_tree, name_missing
@@ -89,8 +90,9 @@ def audit_rows(
     _check_database(tx, found)
     held = _epochs(tx, origin, found)
     kept = read_kept(tx, held, keys, against, found)
-    actions = Actions(tx, held, keys, Shelf(), found)
-    payloads, limits = Payloads(tx, keyring, found), Limits(tx, found)
+    shelf = Shelf()
+    actions = Actions(tx, held, keys, shelf, found)
+    payloads, limits = Payloads(tx, keyring, found), Limits(tx, shelf, found)
     steps: dict[type, list[Step]] = {kind: [payloads.step] for kind in COMMITTED}
     ends: dict[type, list[End]] = {kind: [payloads.end] for kind in COMMITTED}
     steps |= {Action: [actions.step, limits.step, payloads.step], Run: [actions.step_run, payloads.step]}
@@ -102,6 +104,7 @@ def audit_rows(
     fold.finish()
     actions.finish()
     limits.finish()
+    Spend(tx, shelf, found).finish()
     payloads.finish(streams.entries == 0)
     streams_without_entry(tx, kept, found)
     *earlier, tree = check_tree(tx, held, keys, kept.checkpoints, found, tell)
