@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of a job: small stretches of work that between them cross every edge this version can reach.
+"""The cases of a job: small stretches of work that between them cross every edge.
 
 Each can be begun again at any point and then goes on where things stand. None expects to be left alone: when a kill
 or another case's fault has led an action elsewhere, the case takes it from there to its end.
@@ -277,6 +277,64 @@ async def _edit(desk: Desk) -> None:
     await desk.closed(run, entry)
 
 
+async def _held_note(desk: Desk, workflow: str) -> tuple[Run, str]:
+    run = await desk.begin(workflow)
+    note = await desk.propose(run, "note", NOTE, desk.note("net 30 days"))
+    await desk.office.until(note, State.HELD, State.PENDING_APPROVAL)
+    return run, note
+
+
+async def _hold_release(desk: Desk) -> None:
+    run, note = await _held_note(desk, "held")
+    await desk.office.decide_hold(desk.voter, note, "approve")
+    await desk.closed(run, note)
+
+
+async def _hold_move(desk: Desk) -> None:
+    run, note = await _held_note(desk, "held")
+    await desk.office.put_off(desk.voter, note, 60_000_000)
+    await desk.office.decide_hold(desk.voter, note, "approve")
+    await desk.closed(run, note)
+
+
+async def _hold_cancel(desk: Desk) -> None:
+    run, note = await _held_note(desk, "held")
+    await desk.office.decide_hold(desk.voter, note, "reject")
+    await desk.closed(run, note)
+
+
+async def _hold_halt(desk: Desk) -> None:
+    run, note = await _held_note(desk, "held")
+    await desk.office.halt(desk.agent)
+    await desk.office.ended(note)
+    await desk.office.lift(desk.agent)
+    await desk.closed(run)
+
+
+async def _hold_withdraw(desk: Desk) -> None:
+    run, note = await _held_note(desk, "held-fleeting")
+    await desk.office.withdraw("held-fleeting")
+    await desk.closed(run, note)
+
+
+async def _hold_over(desk: Desk) -> None:
+    """Nobody looks while it is on hold; then a person is asked, and says yes."""
+    run, note = await _held_note(desk, "held-briefly")
+    await desk.office.until(note, State.PENDING_APPROVAL)
+    await desk.office.vote(desk.voter, note)
+    await desk.closed(run, note)
+
+
+async def _hold_proceeds(desk: Desk) -> None:
+    run = await desk.begin("held")
+    await desk.closed(run, await desk.propose(run, "pay", PAY, desk.payment()))
+
+
+async def _hold_approved(desk: Desk) -> None:
+    _, entry = await desk.posted("held")
+    await desk.closed(await desk.begin("held"), entry)
+
+
 _LOST: Fault = (NOTE, "answer_lost", 1, None)
 _BLOCK: tuple[Fault, ...] = (_LOST, (FIND_NOTE, "lookup_wrong", FOREVER, None))
 CASES: dict[str, Case] = {
@@ -319,9 +377,17 @@ CASES: dict[str, Case] = {
     "halt-in-doubt": Case(_halt_in_doubt, ("in_doubt->failed",), ((NOTE, "error_before_write", 1, None),)),
     "undo": Case(_undo, ("new->pending_approval", "succeeded->reversing", "reversing->reversed")),
     "undo-too-late": Case(_undo_too_late, ("reversing->reversal_failed", "reversal_failed->reversing")),
+    "hold-release": Case(_hold_release, ("proposed->held",)),
+    "hold-proceeds": Case(_hold_proceeds, ("new->held", "held->dispatching")),
+    "hold-approved": Case(_hold_approved, ("approved->held",)),
+    "hold-over": Case(_hold_over, ("held->pending_approval",)),
+    "hold-cancel": Case(_hold_cancel, ("held->cancelled",)),
+    "hold-halt": Case(_hold_halt, ("held->stopped",)),
+    "hold-withdraw": Case(_hold_withdraw, ("held->voided",)),
     # These cross no edge that another does not; they are the target's own ways of being late or wrong.
     "undo-conflict": Case(_undo_conflict),
     "edit": Case(_edit),
+    "hold-move": Case(_hold_move),
     "time-out": Case(_post, (), ((ENTRY, "timeout_after_write", 1, 30.0),)),
     "pay-time-out": Case(_pay, (), ((PAY, "timeout_after_write", 1, 30.0),)),
     "late-write": Case(_post, (), ((ENTRY, "write_after_timeout", 1, 1.3),)),

@@ -34,11 +34,11 @@ MOVES = {
     "reversing": "reversed reversal_failed",
     "reversal_failed": "reversing",
 }
-BEGINNINGS = {"proposed", "denied", "suggested", "pending_approval", "dispatching"}
+BEGINNINGS = {"proposed", "denied", "suggested", "held", "pending_approval", "dispatching"}
 WRITTEN = {"succeeded", "reversing", "reversed", "reversal_failed"}
 CONCLUDED = {"denied", "suggested", "cancelled", "rejected", "expired", "voided", "stopped", "failed", "reversed"}
 CONCLUDED |= {"succeeded", "reversal_failed"}
-RESERVED = {"pending_approval", "approved", "dispatching", "in_doubt", "needs_person"}
+RESERVED = {"held", "pending_approval", "approved", "dispatching", "in_doubt", "needs_person"}
 PROOFS = {"absent", "not_sent", "not_done"}
 
 
@@ -73,7 +73,7 @@ def second_dispatches(b: Books) -> Iterator[str]:
 
 
 def writes_without_record(b: Books) -> Iterator[str]:
-    """A write of the ERP that no claim came before, that no one approved, or that no receipt tells of."""
+    """A write of the ERP that no claim came before, that no one approved or let go, or that no receipt tells of."""
     receipts = {row["action_id"] for row in b.tables["receipts"] if row["signature"]}
     for write in b.erp["writes"]:
         name = b.by_key.get(write["idempotency_key"])
@@ -85,6 +85,8 @@ def writes_without_record(b: Books) -> Iterator[str]:
             yield f"{write['id']}: {name} was never claimed"
         elif b.tools[claims[0].state["tool"]]["asks"] and not _is_approved(b, name, claims[0]):
             yield f"{write['id']}: {name} was claimed before anyone approved it"
+        elif not _is_let_go(claims[0]):
+            yield f"{write['id']}: {name} was claimed within its review window"
         if name not in receipts:
             yield f"{write['id']}: {name} has no signed receipt"
 
@@ -272,6 +274,16 @@ def _verdict(b: Books, row: Row, place: dict[str, int], size: int, nodes: dict[t
     except Refused as refused:
         return f"{refused.what} {refused.why}"
     return "" if verdict.outcome is Outcome.INCLUDED else f"{verdict.what} {verdict.why}"
+
+
+def _is_let_go(claim: Step) -> bool:
+    """Tell whether a review window was over, and a person or the page let the write go, or people approved it after."""
+    held = claim.state
+    if held.get("hold_us") is None or held.get("released_by") is not None:
+        return True
+    return held.get("hold_until", claim.at + 1) <= claim.at and (
+        held["hold_end"] == "proceed" or held.get("reason") == "hold_over"
+    )
 
 
 def _is_approved(b: Books, name: str, claim: Step) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from signoff.app.action import approve, propose, runs, settle, undo
+from signoff.app.action import approve, defer, propose, runs, settle, undo
 from signoff.app.authority import halts, people, policies
 from signoff.app.world import TENANT, World
 from signoff.core.action.lifecycle import CONCLUDED, NOT_SENT, Action, State
@@ -105,6 +105,33 @@ class Office:
             return  # somebody was faster, or its time was up
         self._voted.add((caller.id, action.digest))
         self.told(after, action_id, vote=caller.id, digest=action.digest, decision=decision)
+
+    async def decide_hold(self, who: str, action_id: str, decision: str) -> None:
+        """Release or cancel what is on hold, if it still is and nobody has."""
+        action = await self.until(action_id, *DECIDED)
+        if action.state is not State.HELD or action.released_by is not None:
+            return
+        try:
+            after = await approve.vote(
+                self.world, await self.caller(who), action_id, decision, action.digest or "", "looked at it"
+            )
+        except Conflict:
+            return  # its window was over, or somebody was faster
+        self.told(after, action_id)
+
+    async def put_off(self, who: str, action_id: str, by_us: int) -> None:
+        """Move the end of a hold once."""
+        action = await self.until(action_id, *DECIDED)
+        first = (action.waiting_since or 0) + (action.hold_us or 0)
+        if action.state is not State.HELD or action.hold_until != first:
+            return
+        try:
+            after = await defer.defer(
+                self.world, await self.caller(who), action_id, action.digest or "", "not today", first + by_us
+            )
+        except Conflict:
+            return
+        self.told(after, action_id)
 
     async def edit(self, who: str, action_id: str, args: Mapping[str, Any]) -> None:
         action = await self.until(action_id, *DECIDED)

@@ -22,7 +22,7 @@ from signoff.app.authority import people, policies
 from signoff.core.authority.contract import Server, load_contract, schema_digest
 from signoff.settings import Settings
 from signoff_sample.erp import faults
-from signoff_sample.erp.store import open_store
+from signoff_sample.erp.store import number_key, open_store
 
 ERP_VARIABLE = "SIGNOFF_SAMPLE_ERP_DB"
 SLOTS = 12  # cases that one life can hold side by side, each with a vendor of its own
@@ -41,6 +41,15 @@ WORKFLOWS = {  # each a page of its own, so that what befalls one leaves the oth
     "rehearsal": "suggest",
     "brief": "autonomous",
     "fleeting": "autonomous",
+    "held": "autonomous",
+    "held-briefly": "autonomous",
+    "held-fleeting": "autonomous",
+}
+HOLDS = {  # the review windows of a page, by tool
+    "held": f"{{tool: {NOTE}, window: 10m}}, {{tool: {PAY}, window: 1s, on_timeout: proceed}}, "
+    f"{{tool: {ENTRY}, window: 1s, on_timeout: proceed}}",
+    "held-briefly": f"{{tool: {NOTE}, window: 1s}}",
+    "held-fleeting": f"{{tool: {NOTE}, window: 10m}}",
 }
 BRIEF_EXPIRES_US = 2_500_000  # no page can name a deadline in this version, so the worker shortens that of `brief`
 
@@ -98,6 +107,7 @@ def _build_erp(path: Path) -> None:
             tx.insert("purchase_orders", row | {"total_cents": OPEN_CENTS, "open_cents": OPEN_CENTS})
             row = {"vendor_id": vendor, "invoice_no": invoice, "kind": "invoice", "issue_date": "2026-11-03"}
             row |= {"due_date": "2026-12-03", "payable_cents": PAYABLE_CENTS, "currency": "EUR", "po_number": order}
+            row |= {"sums_agree": 1, "number_key": number_key(invoice)}
             tx.insert("invoices", row | {"iban": IBAN, "note": "", "status": "open"})
     store.close()
 
@@ -163,6 +173,7 @@ permissions:
   allowed_tools: ["erp.lookup_vendor", "{ENTRY}", "{NOTE}", "{PAY}"]
   write_actions_require_approval: false
   approval_roles: ["FinanceAdmin"]
+{f"holds: [{HOLDS[workflow]}]" if workflow in HOLDS else ""}
 loops: {{max_identical_calls: 10, max_denials: 10, max_steps: 1000, max_run_seconds: 86400}}
 """
 

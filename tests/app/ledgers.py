@@ -18,9 +18,11 @@ from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.storage import SqlTransaction
 from signoff.adapters.vault import AesGcmVault
+from signoff.app.action.defer import defer
 from signoff.app.action.documents import receipt_bundle
 from signoff.app.action.lease import keep_leases
 from signoff.app.action.receipts import sign_receipts
+from signoff.app.action.runs import set_paused
 from signoff.app.audit import AuditReport, audit_rows
 from signoff.app.authority import people, policies, subjects
 from signoff.app.integrate import integrate
@@ -30,7 +32,7 @@ from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
 from tests.app.test_limits import create, limit, under
 from tests.target import TOOLS, contract
-from tests.world import DAY, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
+from tests.world import DAY, HOUR, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
 
 ORIGIN = f"{INSTALLATION}/{TENANT}/1"
 
@@ -88,6 +90,7 @@ async def write_ledger(folder: Path) -> Ledger:
         undone = await _undone(world, done)
         await _erased(world)
         await _withdrawn_halted_expired(world)
+        await _held_and_paused(world)
         await _doubts(world)
         await _limited(world)
         await world.begin("books", idempotency_key="r-2")
@@ -213,6 +216,27 @@ async def _limited(world: World) -> None:
     assert (await world.vote(edited)).state is State.SUCCEEDED
     assert (await create(world, 27)).reason == "limit_exceeded"
     assert (await world.cancel(await create(world, 5))).state is State.CANCELLED
+    await _caught_up(world)
+
+
+async def _held_and_paused(world: World) -> None:
+    """What was on hold and was released, moved and sent by time, or put before people; a run that stood still."""
+    await _fresh_agent(world)
+    windows = "holds: [{tool: book.note, window: 1h, on_timeout: proceed}, {tool: book.register, window: 1h}]"
+    await world.publish(envelope(workflow="held", mode="autonomous", asks=False, more=windows))
+    await world.begin("held")
+    released = await world.vote(await world.propose("book.note", {"text": "released"}))
+    assert released.state is State.SUCCEEDED, released
+    moved = await world.propose("book.note", {"text": "moved"})
+    until = (moved.hold_until or 0) + HOUR
+    await defer(world.node, world.cast.ann, moved.action_id, moved.digest or "", "not before noon", until)
+    over = await world.propose("book.register", {"name": "over"})
+    await set_paused(world.node, world.cast.otto, world.run_id, True, "a drill")
+    await set_paused(world.node, world.cast.otto, world.run_id, False)
+    await world.tick(2 * HOUR / SECOND)
+    await set_paused(world.node, world.cast.otto, world.run_id, True, "another drill")
+    assert (await world.get(moved)).state in (State.SUCCEEDED, State.VOIDED), await world.get(moved)
+    assert (await world.get(over)).state is State.PENDING_APPROVAL, await world.get(over)
     await _caught_up(world)
 
 

@@ -95,4 +95,6 @@ def fill(tx: Transaction) -> None:
         tx.tenant, "act_3", state=State.DISPATCHING, effect="write", fence=1, claimed_at=5, claimed_by=f"nod_{mine}"
     )
     tx.insert(sent)
+    tx.insert(action(tx.tenant, "act_99", run_id="run_9", escalated_at=3))
+    tx.insert(action(tx.tenant, "act_98", run_id="run_9", state=State.HELD, hold_us=1, hold_end="hold", hold_until=4))
     tx.leases.renew("act_3", 1, 5)

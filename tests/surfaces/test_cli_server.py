@@ -181,6 +181,17 @@ def test_ids_may_be_shortened_as_long_as_they_are_unique(firm: Firm) -> None:
     assert firm.run("cancel", other[-12:]).code == 0
 
 
+def test_what_waits_is_put_off_by_a_time_or_a_span(firm: Firm) -> None:
+    action = firm.wait(firm.begin(), "put off")
+    assert firm.as_approver("defer", action, "--for", "2h", "--reason", "On Monday.").code == 0
+    assert action not in firm.as_approver("inbox", "--list").out
+    shown = firm.run("show", action, "--json").json
+    assert shown["approval"]["deferred"]["until"] > shown["approval"]["deferred"]["at"]
+    for wrong in ((), ("--for", "soon"), ("--for", "2h", "--until", "2099-01-01T00:00:00Z"), ("--until", "tomorrow")):
+        assert firm.as_approver("defer", action, *wrong).code == 2
+    assert firm.run("cancel", action).code == 0
+
+
 def test_a_halt_stops_what_waits_and_lifting_brings_nothing_back(firm: Firm) -> None:
     run = firm.begin()
     action = firm.wait(run, "halted")
@@ -192,7 +203,8 @@ def test_a_halt_stops_what_waits_and_lifting_brings_nothing_back(firm: Firm) -> 
     assert firm.run("show", action, "--json").json["state"] == "stopped"
     assert firm.run("halt", "everything", "--reason", "x").code == 2
     assert firm.as_approver("halt", "tenant", "--reason", "x").code == 1
-    assert firm.run("pause", run.run_id).code == 0
+    assert firm.run("pause", run.run_id, "--reason", "a drill").code == 0
+    assert "a drill" in firm.run("runs", "show", run.run_id).out
     assert firm.run("resume", run.run_id, "--json").json["state"] == "open"
 
 

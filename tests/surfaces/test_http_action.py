@@ -2,6 +2,7 @@
 """Runs, actions, approvals, undo and receipts over HTTP: what an agent and its people see and may do."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -95,6 +96,33 @@ def test_what_was_not_sent_is_withdrawn_and_withdrawing_it_again_changes_nothing
     path = f"/v1/actions/{waiting['action_id']}/cancel"
     assert office.ok("POST", path, {"reason": "Not needed."}, who="clerk")["state"] == "cancelled"
     assert office.ok("POST", path, {"reason": "Not needed."}, who="clerk")["state"] == "cancelled"
+
+
+def test_an_approval_is_put_off_and_out_of_that_persons_inbox_alone(office: Office) -> None:
+    waiting = office.waiting(office.begin())
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    path = f"/v1/approvals/{waiting['approval']['approval_id']}"
+    said = {"decision": "defer", "digest": waiting["digest"], "until": until, "reason": "On Monday."}
+    assert office.ok("POST", path, said, who="ann")["state"] == "pending_approval"
+    for who, is_shown in (("ann", False), ("bob", True)):
+        found = office.ok("GET", "/v1/approvals?limit=200", who=who)["items"]
+        assert (waiting["action_id"] in [one["action_id"] for one in found]) is is_shown
+
+
+def test_what_is_on_hold_is_moved_and_then_released(office: Office) -> None:
+    page = envelope("1", "windows", "holds: [{tool: erp.update_vendor_note, window: 4h}]\n")
+    page = page.replace("write_actions_require_approval: true", "write_actions_require_approval: false")
+    office.ok("PUT", "/v1/envelopes/windows", {"text": page + "mode: autonomous\n"}, who="arthur")
+    run_id = office.ok("POST", "/v1/runs", {"workflow": "windows", "task": "Note it."}, who="clerk")["run_id"]
+    body = {"tool": "erp.update_vendor_note", "args": {"vendor_id": "V-1001", "note": "On hold."}}
+    held = office.ok("POST", f"/v1/runs/{run_id}/actions?wait=0", body, who="clerk")
+    held = office.until(held, "held", "succeeded", "denied")
+    assert (held["state"], held["hold"]["window_s"], held["approval"]) == ("held", 4 * 3600, None), held
+    path, word = f"/v1/approvals/{held['hold']['approval_id']}", {"digest": held["digest"]}
+    until = (datetime.now(UTC) + timedelta(hours=9)).isoformat()
+    assert office.ok("POST", path, word | {"decision": "defer", "until": until}, who="ann")["state"] == "held"
+    office.ok("POST", path, word | {"decision": "approve"}, who="ann")
+    assert office.until(held, "succeeded", "voided")["state"] == "succeeded"
 
 
 def test_a_paused_run_takes_no_step_until_it_is_resumed(office: Office) -> None:
@@ -250,8 +278,15 @@ def test_a_bad_call_is_told_what_why_and_how_to_mend_it(
 def test_what_cannot_be_decided_now_is_refused_with_its_reason(office: Office) -> None:
     waiting = office.waiting(office.begin())
     path = f"/v1/approvals/{waiting['approval']['approval_id']}"
-    deferred = office.call("POST", path, {"decision": "defer", "digest": waiting["digest"]}, who="ann")
-    assert (deferred.status_code, deferred.json()["code"]) == (422, "approval.no_deferring")
+    defer = {"decision": "defer", "digest": waiting["digest"]}
+    for until, code in (
+        (None, "malformed"),
+        ("tomorrow", "malformed"),
+        ("2026-03-01T18:00:00", "malformed"),
+        ("2001-01-01T00:00:00Z", "approval.until"),
+    ):
+        deferred = office.call("POST", path, defer | ({"until": until} if until else {}), who="ann")
+        assert (deferred.status_code, deferred.json()["code"]) == (422, code), until
     for who, code in (("otto", "approval.role_missing"), ("zoe", "approval.role_missing")):
         refused = office.call("POST", path, {"decision": "approve", "digest": waiting["digest"]}, who=who)
         assert (refused.status_code, refused.json()["code"]) == (403, code)

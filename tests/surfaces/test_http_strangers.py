@@ -148,6 +148,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "ProposalBody": {"tool": "book.note", "args": {"text": "x"}},
     "CompleteBody": {"outcome": "completed"},
     "NothingBody": {},
+    "TurnBody": {"reason": "x"},
     "CancelBody": {"reason": "x"},
     "ResolveBody": {"found": "done", "evidence": "x", "reason": "x"},
     "DecisionBody": {"decision": "approve", "digest": "sha256:" + "0" * 64},

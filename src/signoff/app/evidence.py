@@ -34,6 +34,7 @@ class Vitals:
     lag_s: float
     unsigned: int
     late: int
+    escalated: int
     clock_jump_s: float
 
 
@@ -246,6 +247,7 @@ async def vitals(world: World, tenant: str) -> Vitals:
             lag_s=max(0, tx.now - min(due)) / 1_000_000 if due else 0.0,
             unsigned=len(tx.receipts.unsigned(DUE_MAX)),
             late=len(tx.actions.late("", DUE_MAX)),
+            escalated=len(tx.actions.escalated("", DUE_MAX)),
             clock_jump_s=world.clock.jump_us() / 1_000_000,
         )
 

@@ -10,8 +10,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from signoff.app.action.case import found, load
+from signoff.app.action.defer import escalate
 from signoff.app.action.ending import end_sent, end_unsent
 from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
+from signoff.app.action.holds import end_window
 from signoff.app.action.late import look_once_more
 from signoff.app.action.lease import keep_leases
 from signoff.app.action.propose import onward
@@ -23,6 +25,7 @@ from signoff.app.authority.policies import void_withdrawn
 from signoff.app.authority.subjects import finish_erasures
 from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
+from signoff.core.action.hold import is_asking
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import SignoffError
 from signoff.ports.storage import Transaction
@@ -48,6 +51,7 @@ async def tick(world: World, tenant: str) -> None:
     await void_withdrawn(world, tenant)
     await keep_leases(world, tenant)
     await _act_on_due(world, tenant, now)
+    await _act_on_holds(world, tenant, now)
     await _resume(world, tenant)
     await erase_aged(world, tenant)
     await finish_erasures(world, tenant)
@@ -100,8 +104,30 @@ async def _act_on_due(world: World, tenant: str, now: int) -> None:
             _start(world, action, settle(world, tenant, action.action_id))
         elif action.state is State.FAILED:
             _start(world, action, look_once_more(world, tenant, action.action_id))
-        elif not world.legs.is_running(action.action_id):
+        elif world.legs.is_running(action.action_id):
+            continue
+        elif action.expires_at is not None and action.expires_at > now:
+            await escalate(world, tenant, action.action_id)
+        else:
             await _expire(world, tenant, action.action_id)
+
+
+async def _act_on_holds(world: World, tenant: str, now: int) -> None:
+    """Send what was released or whose window lets it go, and put the rest of what is over before people."""
+    after = ""
+    while True:
+        page = await world.storage.view(
+            tenant,
+            lambda tx, after=after: tx.actions.held_over(now, after, AT_ONCE),  # type: ignore[misc]
+        )
+        for action in page:
+            if is_ready(action):
+                _start(world, action, execute(world, tenant, action.action_id))
+            elif is_asking(action, now) and not world.legs.is_running(action.action_id):
+                await end_window(world, tenant, action.action_id)
+        if len(page) < AT_ONCE:
+            return
+        after = page[-1].action_id
 
 
 async def _expire(world: World, tenant: str, action_id: str) -> None:

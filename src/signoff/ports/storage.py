@@ -98,6 +98,12 @@ class Actions(Protocol):
     def due(self, now: int, limit: int) -> list[Action]:
         """Return actions whose deadline or next look-up has come."""
 
+    def escalated(self, after: str, limit: int) -> list[Action]:
+        """Return what waits for an approval at which nobody has looked in time, by id."""
+
+    def held_over(self, now: int, after: str, limit: int) -> list[Action]:
+        """Return held actions whose review window is over, by id."""
+
     def late(self, after: str, limit: int) -> list[Action]:
         """Return failed writes that were found late or could not be looked for, and that no person has settled."""
 

@@ -31,6 +31,10 @@ _OF_SUBJECT = ACTIONS.query(_a.subject == param("subject"), order=_a.action_id)
 _NEWEST = ACTIONS.query(_a.action_id < param("before"), order=_a.action_id.desc(), most=True)
 _EXPIRED = ACTIONS.query(t.EXPIRING, _a.expires_at <= param("now"), order=_a.expires_at, most=True)
 _TO_LOOK = ACTIONS.query(_a.look_at <= param("now"), order=_a.look_at, most=True)
+_ESCALATED = ACTIONS.query(t.ESCALATED, _a.action_id > param("after"), order=_a.action_id, most=True)
+_HELD_OVER = ACTIONS.query(
+    t.HELD, _a.hold_until <= param("now"), _a.action_id > param("after"), order=_a.action_id, most=True
+)
 _FOUND_LATE = ACTIONS.query(t.LATE, _a.action_id > param("after"), order=_a.action_id, most=True)
 _LINES = Statement(
     select(
@@ -128,6 +132,12 @@ class SqlActions:
     def due(self, now: int, limit: int) -> list[Action]:
         late = ACTIONS.all(self._connection, _EXPIRED, tenant=self._tenant, now=now, most=limit)
         return late + ACTIONS.all(self._connection, _TO_LOOK, tenant=self._tenant, now=now, most=limit)
+
+    def escalated(self, after: str, limit: int) -> list[Action]:
+        return ACTIONS.all(self._connection, _ESCALATED, tenant=self._tenant, after=after, most=limit)
+
+    def held_over(self, now: int, after: str, limit: int) -> list[Action]:
+        return ACTIONS.all(self._connection, _HELD_OVER, tenant=self._tenant, now=now, after=after, most=limit)
 
     def late(self, after: str, limit: int) -> list[Action]:
         return ACTIONS.all(self._connection, _FOUND_LATE, tenant=self._tenant, after=after, most=limit)

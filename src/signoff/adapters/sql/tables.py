@@ -155,7 +155,9 @@ EXPIRING: ColumnElement[bool] = literal_column("state IN ('pending_approval', 'a
 BUSY: ColumnElement[bool] = literal_column(
     "resource IS NOT NULL AND state IN ('dispatching', 'in_doubt', 'needs_person')"
 )
-WAITING: ColumnElement[bool] = literal_column("state = 'pending_approval'")
+WAITING: ColumnElement[bool] = literal_column("state IN ('held', 'pending_approval')")
+ESCALATED: ColumnElement[bool] = literal_column("escalated_at IS NOT NULL AND state = 'pending_approval'")
+HELD: ColumnElement[bool] = literal_column("state = 'held'")
 OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
 UNERASED: ColumnElement[bool] = literal_column("erased_at IS NULL")
 UNSCRUBBED: ColumnElement[bool] = literal_column("erased_at IS NOT NULL AND scrubbed_at IS NULL")
@@ -166,6 +168,8 @@ Index("actions_expiring", actions.c.tenant, actions.c.expires_at, sqlite_where=E
 Index("actions_look", actions.c.tenant, actions.c.look_at, sqlite_where=actions.c.look_at.isnot(None))
 Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=actions.c.approval_id.isnot(None))
 Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
+Index("actions_escalated", actions.c.tenant, actions.c.action_id, sqlite_where=ESCALATED)
+Index("actions_held", actions.c.tenant, actions.c.hold_until, sqlite_where=HELD)
 Index("actions_late", actions.c.tenant, actions.c.action_id, sqlite_where=LATE)
 Index("actions_waiting", actions.c.tenant, actions.c.by, actions.c.state, sqlite_where=WAITING)
 Index(

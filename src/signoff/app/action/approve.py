@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
+from signoff.app.action import holds
 from signoff.app.action.case import bearing_again, erased_at, found, load, require_standing, resource_tag, seal_of, seen
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
@@ -17,7 +18,7 @@ from signoff.app.action.subject import subject_tag
 from signoff.app.answers import NOTHING
 from signoff.app.payloads import Seal
 from signoff.app.world import World
-from signoff.core.action import approval, checks
+from signoff.core.action import approval, checks, hold
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.bearing import Bearing
@@ -28,9 +29,13 @@ from signoff.core.principal import Caller, Person, require_person
 from signoff.core.run import Run
 from signoff.ports.storage import Transaction
 
+_LOOKED_AT: dict[str, Any] = {"look_at": None, "escalated_at": None}
+
 
 async def vote(world: World, caller: Caller, action_id: str, decision: str, digest: str, reason: str) -> Action:
     """Count a person's word, and go on with the action when what is owed has been met.
+
+    Of what is on hold, a yes releases it and a no cancels it (`holds.py`).
 
     Args:
         decision: `approve` or `reject`; one no is enough.
@@ -50,6 +55,11 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
             path="decision",
         )
     case = await world.storage.view(caller.tenant, lambda tx: load(world, tx, action_id))
+    if case.action.state is State.HELD:
+        released = await holds.decide(world, caller, case, decision, digest, reason)
+        if released.state is State.HELD:
+            world.legs.start(action_id, execute(world, caller.tenant, action_id))
+        return released
     said = case.seal.seal(action_id, f"vote.{case.action.revision}.{caller.id}", reason) if reason else None
 
     def body(tx: Transaction) -> tuple[Action, Exception | None]:
@@ -76,7 +86,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         people |= {vote.person_id: known for vote in votes if (known := tx.authority.person(vote.person_id))}
         counted = approval.standing([*votes, new], action, people)
         if not approval.is_met(action, run, duties, counted, people):
-            return record.move(tx, action, "action.voted", payloads, votes=[new]), None
+            return record.move(tx, action, "action.voted", payloads, votes=[new], **_LOOKED_AT), None
         approved = record.move(
             tx,
             action,
@@ -86,8 +96,9 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
             state=State.APPROVED,
             args_approved=action.args_effective,
             waited_us=waited(action, tx.now),
+            **_LOOKED_AT,
         )
-        return approved, None
+        return (holds.begin(tx, approved) if hold.is_owed(approved) else approved), None
 
     action, refused = await world.storage.transact(caller.tenant, body, guards=(action_id,))
     world.bell.ring(action_id)
@@ -149,6 +160,7 @@ async def edit(
         details = {check.check: check.detail for check in decision.checks if check.detail}
         explained = case.seal.seal(action_id, f"decision.{revision}", details)
         payloads = [kept, said, explained, *([preview] if preview else []), *facts]
+        expires_at = tx.now + min(duty.expires_us for duty in decision.duties)
         changes: dict[str, Any] = {
             "revision": revision,
             "args_effective": kept.commitment,
@@ -157,7 +169,10 @@ async def edit(
             "decision": explained.commitment,
             "decided_at": tx.now,
             "owed": approval.duties_text(decision.duties),
-            "expires_at": tx.now + min(duty.expires_us for duty in decision.duties),
+            "expires_at": expires_at,
+            "look_at": approval.silent_until(tx.now, expires_at),
+            "escalated_at": None,
+            "deferred_until": None,
             "approval_id": approval_id,
             "resource": resource,
         }

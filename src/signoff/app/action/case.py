@@ -16,7 +16,7 @@ from signoff.core.action.preview import Preview, from_value
 from signoff.core.authority import quota
 from signoff.core.authority.bearing import Bearing, Reversal
 from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract, governs_alike
-from signoff.core.authority.decision import Decision, Verdict
+from signoff.core.authority.decision import Decision
 from signoff.core.authority.envelope import Envelope
 from signoff.core.errors import Forbidden, NotFound, SignoffError
 from signoff.core.principal import Caller
@@ -211,7 +211,7 @@ def within_quotas(world: World, tx: Transaction, b: Bearing, by: str, decision: 
 
     Counted in the transaction that has the action wait, so that no two can take the last place.
     """
-    if decision.verdict is not Verdict.ASK or not by.startswith("agt_"):
+    if not quota.has_people_wait(decision) or not by.startswith("agt_"):
         return decision
     return quota.within(decision, world.quotas, b.tally.waiting, tx.actions.waiting_of(by))
 
@@ -225,9 +225,10 @@ def reversal_of(tx: Transaction, action: Action, envelope: Envelope) -> Reversal
     """
     if action.reverses is None:
         return None
-    risk = Risk(found(tx.actions.get(action.reverses), action.reverses).risk)
+    original = found(tx.actions.get(action.reverses), action.reverses)
+    risk = Risk(original.risk)
     count = 2 if Risk.D in (risk, action.risk) else 1
-    return Reversal(envelope.approval_roles or ("operator",), count, action.by.startswith("prs_"), risk)
+    return Reversal(envelope.approval_roles or ("operator",), count, action.by.startswith("prs_"), risk, original.tool)
 
 
 def names_of(world: World, case: Case, **more: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from signoff.app.action.receipts import statement_of
 from signoff.app.world import World
 from signoff.core.action import checks
 from signoff.core.action.approval import duties_of
-from signoff.core.action.lifecycle import CONCLUDED, Action
+from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import from_value
 from signoff.core.errors import NotFound
 from signoff.core.principal import Caller
@@ -160,6 +160,7 @@ def _document(
         "reversed_by": action.reversed_by,
         "preview": preview,
         "approval": approval,
+        "hold": _hold(action),
         "result": outcome.get("result"),
         "error": outcome.get("error"),
         "resolution": outcome.get("resolution"),
@@ -196,6 +197,7 @@ def brief(action: Action, run: Run) -> Document:
         "digest": action.digest,
         "proposed": when(action.proposed_at),
         "expires": when(action.expires_at),
+        "held_until": when(action.hold_until) if action.state is State.HELD else None,
         "explain": explain(action, run),
     }
 
@@ -383,7 +385,25 @@ def _asked(action: Action, votes: list[Document]) -> Document:
             for duty in duties_of(action)
         ],
         "expires": when(action.expires_at),
+        "deferred": None
+        if action.deferred_until is None
+        else {"by": action.seen_by, "at": when(action.seen_at), "until": when(action.deferred_until)},
+        "escalated": when(action.escalated_at),
         "votes": votes,
+    }
+
+
+def _hold(action: Action) -> Document | None:
+    """Return the review window that is owed: `end` is what comes when it is over."""
+    if action.hold_us is None:
+        return None
+    return {
+        "approval_id": action.approval_id,
+        "window_s": action.hold_us // 1_000_000,
+        "end": action.hold_end,
+        "until": when(action.hold_until),
+        "expires": when(action.expires_at) if action.state is State.HELD else None,
+        "released_by": action.released_by,
     }
 
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
+from signoff.app.action import holds
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
-from signoff.app.action.ending import end_sent, end_unsent, link_original
+from signoff.app.action.ending import end_sent, end_unsent, link_original, waited
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering, read_back
 from signoff.app.action.impacts import with_sums
@@ -20,7 +21,7 @@ from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
 from signoff.app.action.receipts import issue
 from signoff.app.world import World
-from signoff.core.action import approval
+from signoff.core.action import approval, hold
 from signoff.core.action.doubt import (
     ATTEMPTS_MAX,
     GIVE_UP_US,
@@ -88,6 +89,10 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             if action.fence:
                 return end_sent(world, tx, action, refused[1]), False
             return end_unsent(tx, action, *refused, tuple(facts)), False
+        if action.state is State.HELD and action.args_approved is None and decision.verdict is Verdict.ASK:
+            return holds.ask(tx, action, decision.duties, "now_owed"), False
+        if action.state is State.APPROVED and hold.is_owed(action):
+            return holds.begin(tx, action), False
         after = claimed(world, tx, action)
         after = record.move(
             tx,
@@ -98,6 +103,7 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
             fence=after.fence,
             claimed_at=tx.now,
             claimed_by=world.node,
+            waited_us=waited(action, tx.now),
             doubt_since=None,
             look_at=None,
             looks=0,
@@ -113,8 +119,13 @@ async def execute(world: World, tenant: str, action_id: str) -> Action:
 
 
 def is_ready(action: Action) -> bool:
-    """Tell whether a claim is the next step: approved, allowed and unclaimed, or proved absent and to be sent again."""
+    """Tell whether a claim is the next step: approved, allowed and unclaimed, or proved absent and to be sent again.
+
+    What is on hold is ready once nothing but time keeps it.
+    """
     match action.state:
+        case State.HELD:
+            return hold.is_let_go(action)
         case State.APPROVED:
             return True
         case State.PROPOSED:
@@ -131,12 +142,16 @@ def is_busy(tx: Transaction, action: Action) -> bool:
 
 
 def must_wait(tx: Transaction, action: Action, run: Run) -> bool:
-    """Tell whether a claim would be too early: the resource is taken, the run paused, a newer write not undone yet.
+    """Tell whether a claim would be too early.
+
+    The resource is taken, the run paused, a newer write not undone yet, or a review window is not over.
 
     Past its deadline nothing waits: the claim then ends it.
     """
     if action.expires_at is not None and tx.now >= action.expires_at and action.state is State.APPROVED:
         return False
+    if action.state is State.HELD and hold.is_kept(action, tx.now):
+        return True
     if run.state is RunState.PAUSED and not action.by.startswith("prs_"):
         return True
     return is_busy(tx, action) or any(reversal.state not in CONCLUDED for reversal in _newer_reversals(tx, action))
@@ -293,7 +308,8 @@ def may_repeat(tool: ToolContract, action: Action, now: int) -> bool:
 
 def _is_given_up(action: Action, now: int) -> bool:
     """Tell whether an outage has lasted too long: an approval waits until its deadline, anything else an hour."""
-    since = action.doubt_since if action.fence else action.decided_at if action.state is State.PROPOSED else None
+    since = {State.PROPOSED: action.decided_at, State.HELD: action.hold_until}.get(action.state)
+    since = action.doubt_since if action.fence else since
     return since is not None and now >= since + GIVE_UP_US
 
 
@@ -320,16 +336,18 @@ def _refusal(
 ) -> tuple[State, str] | None:
     """Return how an action ends that may no longer be sent, None if it may."""
     is_retry = action.state is State.IN_DOUBT
-    ended = State.FAILED if is_retry else State.VOIDED if action.state is State.APPROVED else State.DENIED
-    if not is_retry and action.expires_at is not None and tx.now >= action.expires_at:
+    ended = State.FAILED if is_retry else State.DENIED if action.state is State.PROPOSED else State.VOIDED
+    is_only_allowed = action.state is State.HELD and action.args_approved is None
+    if action.state is State.APPROVED and action.expires_at is not None and tx.now >= action.expires_at:
         return State.EXPIRED, "expired"
     if is_retry and not may_repeat(case.tool, action, tx.now):
         return ended, "not_sent_again"
     if denial := decision.denial:
         return (State.STOPPED if denial.check == "halt" and not is_retry else ended), denial.reason
-    if is_stricter(decision, Verdict(action.verdict or "deny"), approval.duties_of(action)):
+    is_asked_now = is_only_allowed and decision.verdict is Verdict.ASK  # then people are asked, for nobody was
+    if not is_asked_now and is_stricter(decision, Verdict(action.verdict or "deny"), approval.duties_of(action)):
         return ended, "stricter_decision"
-    if action.state is State.APPROVED:
+    if action.state is State.APPROVED or (action.state is State.HELD and not is_only_allowed):
         votes = tx.actions.votes(action.action_id)
         people = {vote.person_id: person for vote in votes if (person := tx.authority.person(vote.person_id))}
         counted = approval.standing(votes, action, people)

@@ -3,6 +3,7 @@
 
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
+from signoff.core.authority.hold import HoldEnd
 from signoff.core.run import Run, RunState
 
 
@@ -15,6 +16,8 @@ def explain(action: Action, run: Run | None = None) -> str:
 def _stands(action: Action) -> str:
     if action.state is State.PENDING_APPROVAL:
         return f"Waits for approval by {_owed(action)}."
+    if action.state is State.HELD:
+        return _holds(action)
     if action.state is State.SUCCEEDED and action.effect == "read":
         return "Read."
     return (
@@ -37,6 +40,10 @@ _STANDS = {
 REASONS = {
     "expired": "nobody decided in time",
     "rejected": "a person said no",
+    "hold_cancelled": "a person stopped it within its review window",
+    "hold_over": "its review window was over, and then a person decides",
+    "hold_unanswered": "its review window was over, and nobody released it in time",
+    "now_owed": "a last look after its review window owed an approval",
     "cancelled": "it was withdrawn before it was sent",
     "halted": "the kill switch covers it",
     "log_recovered": "an old backup had to be put in the place of the newest database",
@@ -89,6 +96,17 @@ REASONS = {
     "resolved_not_done": "a person found that it was not done",
     "not_sent": "the system could not be reached",
 }
+
+
+def _holds(action: Action) -> str:
+    if action.released_by is not None:
+        return "Released from its review window; about to be sent after a last look."
+    said = "Approved" if action.args_approved is not None else "Allowed"
+    if action.hold_end == HoldEnd.PROCEED:
+        return f"{said}; it is sent when its review window is over, unless a person stops it before."
+    if action.args_approved is not None:
+        return f"{said}; it waits out its review window, and then until a person releases it."
+    return f"{said}; it waits out its review window, and then a person decides."
 
 
 def _owed(action: Action) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from signoff.app.action.documents import Document, brief, turned, when
+from signoff.app.action.holds import deciders
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import FINAL, Action, State
@@ -92,6 +93,9 @@ async def approvals(
 ) -> Page:
     """Return what waits for people, oldest first, or what once waited and is now in `state`.
 
+    On the first page what nobody has looked at in time comes first, if it is less than a page. What this person has put
+    off is left out until then.
+
     Args:
         role: only what this role could decide.
 
@@ -102,15 +106,24 @@ async def approvals(
     states = WAITING if state is None else (state,)
 
     def body(tx: Transaction) -> Page:
+        loud = tx.actions.escalated("", limit) if state is None else []
+        loud = loud if len(loud) < limit else []
+        first = {action.action_id for action in loud}
+
+        def is_for(action: Action) -> bool:
+            roles = {name for asked in owed_of(world, tx, action) for name in asked["roles"]}
+            is_put_off = state is None and _is_put_off(caller, action, tx.now)
+            return action.approval_id is not None and not is_put_off and (role is None or role in roles)
+
         def is_kept(action: Action) -> bool:
-            roles = {name for duty in duties_of(action) for name in duty.roles}
-            return action.approval_id is not None and (role is None or role in roles)
+            return action.action_id not in first and is_for(action)
 
         def fetch(key: str | None, most: int) -> list[Action]:
             return tx.actions.in_states(states, key or "", most)
 
-        kept, key = _scan(fetch, after, limit, lambda action: action.action_id, is_kept)
-        return Page([_inbox_line(world, tx, action) for action in kept], key)
+        kept = [action for action in loud if is_for(action)] if after is None else []
+        rest, key = _scan(fetch, after, limit - len(kept), lambda action: action.action_id, is_kept)
+        return Page([_inbox_line(world, tx, action) for action in (*kept, *rest)], key)
 
     return await world.storage.view(caller.tenant, body)
 
@@ -120,8 +133,10 @@ async def waiting_for_people(world: World, caller: Caller, limit: int) -> list[D
     require_person(caller)
 
     def body(tx: Transaction) -> list[Document]:
-        found_ = tx.actions.late("", limit) + tx.actions.in_states((*WAITING, State.NEEDS_PERSON), "", limit)
-        return [_inbox_line(world, tx, action) for action in found_[:limit]]
+        found_ = tx.actions.late("", limit) + tx.actions.escalated("", limit)
+        found_ += tx.actions.in_states((*WAITING, State.NEEDS_PERSON), "", limit)
+        once = {action.action_id: action for action in found_ if not _is_put_off(caller, action, tx.now)}
+        return [_inbox_line(world, tx, action) for action in list(once.values())[:limit]]
 
     return await world.storage.view(caller.tenant, body)
 
@@ -209,6 +224,12 @@ def state_named(name: str) -> State:
     )
 
 
+def _is_put_off(caller: Caller, action: Action, now: int) -> bool:
+    """Tell whether this person wants to see no more of it for now."""
+    is_own = action.state is State.PENDING_APPROVAL and action.seen_by == caller.id
+    return is_own and action.deferred_until is not None and now < action.deferred_until
+
+
 def _is_seen(caller: Caller, run: Run) -> bool:
     return not caller.is_agent or run.agent_id == caller.id
 
@@ -249,18 +270,28 @@ def _run_line(run: Run) -> Document:
     }
 
 
+def owed_of(world: World, tx: Transaction, action: Action) -> list[Document]:
+    """Return who is waited for: by the duties that are owed; for what is on hold, by the roles that may decide it."""
+    if action.state is not State.HELD:
+        return [{"roles": list(duty.roles), "count": duty.count} for duty in duties_of(action)]
+    run = tx.runs.get(action.run_id)
+    assert run is not None
+    return [{"roles": list(deciders(world.shelf.envelope(tx, run.envelope))), "count": 1}]
+
+
 def _inbox_line(world: World, tx: Transaction, action: Action) -> Document:
     run = tx.runs.get(action.run_id)
     assert run is not None
     preview: Any = world.keyring.open(tx, action.action_id, f"preview.{action.revision}") if action.preview else None
     return brief(action, run) | {
-        "owed": [{"roles": list(duty.roles), "count": duty.count} for duty in duties_of(action)],
+        "owed": owed_of(world, tx, action),
         "approvals": sum(
             vote.digest == action.digest and vote.decision == "approve" for vote in tx.actions.votes(action.action_id)
         ),
         "revision": action.revision,
         "reverses": action.reverses,
         "since": when(action.waiting_since or action.proposed_at),
+        "escalated": when(action.escalated_at) if action.state is State.PENDING_APPROVAL else None,
         "summary": from_value(preview).summary if preview is not None else None,
     }
 

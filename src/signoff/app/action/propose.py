@@ -271,14 +271,18 @@ def decided(
     preview: SealedPayload | None,
 ) -> tuple[Action, list[SealedPayload]]:
     """Return the action with its decision written on it, and the payloads that go with it; nothing is recorded here."""
-    state = ENDS.get(decision.verdict, State.PROPOSED)
+    hold = decision.hold
+    is_held = hold is not None and decision.verdict is Verdict.ALLOW
+    state = State.HELD if is_held else ENDS.get(decision.verdict, State.PROPOSED)
     details = {check.check: check.detail for check in decision.checks if check.detail}
     payloads = [preview] if preview else []
     if details:
         payloads.append(seal.seal(action.action_id, f"decision.{action.revision}", details))
     is_final = decision.verdict in (Verdict.DENY, Verdict.SUGGEST)
     asks = decision.verdict is Verdict.ASK
+    waits = asks or is_held
     denial = decision.denial
+    expires_at = tx.now + min(duty.expires_us for duty in decision.duties) if asks else None
     row = changed(
         action,
         state=state,
@@ -290,13 +294,17 @@ def decided(
         reserved_usd_micros=0 if is_final else decision.reserve_usd_micros,
         ended_at=tx.now if is_final else None,
         reason=denial.reason if denial else None,
-        approval_id=minted.approval if asks else None,
+        approval_id=minted.approval if waits else None,
         owed=approval.duties_text(decision.duties) if asks else None,
-        expires_at=tx.now + min(duty.expires_us for duty in decision.duties) if asks else None,
-        waiting_since=tx.now if asks else None,
+        expires_at=expires_at,
+        look_at=approval.silent_until(tx.now, expires_at) if expires_at is not None else None,
+        waiting_since=tx.now if waits else None,
+        hold_us=hold.window_us if hold else None,
+        hold_end=str(hold.end) if hold else None,
+        hold_until=tx.now + hold.window_us if hold and is_held else None,
         receipt_id=None if is_final or action.effect == "read" else minted.receipt,
     )
-    if not is_final and (asks or action.effect != "read"):
+    if not is_final and (waits or action.effect != "read"):
         row = changed(row, digest=approval.digest(row, run))
     return row, payloads
 

@@ -16,6 +16,7 @@ from signoff.app.pages import Shelf
 from signoff.core.action import approval, receipt
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, MOVES, Action, State
+from signoff.core.authority.hold import HoldEnd
 from signoff.core.errors import Corrupt, SignoffError
 from signoff.core.run import CLOSED, Run, RunState
 from signoff.ledger.checkpoint import VerifierKey, receipt_key_name
@@ -50,7 +51,7 @@ class Actions:
         """Look at one entry of an action."""
         changes = entry["set"]
         if "state" in changes:
-            self._check_move(told, before, changes)
+            self._check_move(told, entry, before)
         if changes.get("owed") is not None:
             approval.duties_of(self._noun(told))  # raises where nobody could tell what is owed
         votes = entry.get("rows", {}).get("votes", [])
@@ -61,8 +62,8 @@ class Actions:
         if "ended_at" in changes and changes["ended_at"] is not None and _is_receipted(told):
             self._outcome = self._as_of_now(told)
 
-    def _check_move(self, told: Told, before: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-        was, now = before.get("state"), changes["state"]
+    def _check_move(self, told: Told, entry: Entry, before: Mapping[str, Any]) -> None:
+        was, now = before.get("state"), entry["set"]["state"]
         legal = _FIRST if was is None else MOVES.get(was, frozenset())
         if now not in legal:
             self._refuse(told, "state", f"It goes from {was or 'nothing'} to {now}.", "The table has no such move.")
@@ -73,9 +74,23 @@ class Actions:
                 )
             if told.get("fence") != before.get("fence", 0) + 1:
                 self._refuse(told, "fence", "It was claimed under a wrong fence.", "Each claim counts one up.")
+            self._check_hold(told, entry["at"], was)
+        if now == State.HELD and told.get("hold_until") != entry["at"] + (told.get("hold_us") or 0):
+            self._refuse(told, "hold_until", "Its review window is not the one it owes.", "It begins with the hold.")
         if now in CONCLUDED and told.get("reserved_usd_micros"):
             why = f"{told.get('reserved_usd_micros')} micro-dollars are still set aside; an end settles or releases."
             self._refuse(told, "reserved_usd_micros", "It is concluded and holds a reservation.", why)
+
+    def _check_hold(self, told: Told, at: int, was: str | None) -> None:
+        """Look at what owes a review window and is sent: a person released it, or its time is over and lets it go."""
+        until, who = told.get("hold_until"), told.get("released_by")
+        if told.get("hold_us") is not None and until is None:
+            self._refuse(told, "hold_until", "It was sent past its review window.", "The window never began.")
+        if was != State.HELD or (who is not None and str(who).startswith("prs_")):
+            return
+        if told.get("hold_end") != HoldEnd.PROCEED or until is None or at < until:
+            why = "Nobody released it, and time alone does not let it go before the window is over."
+            self._refuse(told, "released_by", "It was sent from a hold that was not over.", why)
 
     def _check_digest(self, told: Told) -> None:
         run = self._run(told.get("run_id"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.decision import Duty
-from signoff.core.errors import Conflict, Forbidden, SignoffError
+from signoff.core.errors import Conflict, Forbidden, Malformed, SignoffError
 from signoff.core.principal import Person
 from signoff.core.run import Run
 from signoff.ledger.canonical import canonical, sha256_hex
@@ -74,6 +74,31 @@ def standing(votes: Iterable[Vote], action: Action, people: dict[str, Person]) -
         if is_yes and person and person.is_active and vote.role in person.roles:
             counted.append(vote)
     return counted
+
+
+def silent_until(now: int, expires_at: int) -> int:
+    """Return until when nobody need have looked at what waits from `now` on: half of its time, on any page."""
+    return now + (expires_at - now) // 2
+
+
+def deferred_to(action: Action, until: int | None, now: int) -> int:
+    """Return until when a person may put off an approval that waits.
+
+    Args:
+        until: microseconds since 1970.
+
+    Raises:
+        Malformed: none is given, or it does not lie before the approval's own deadline.
+    """
+    if until is None or action.expires_at is None or not now < until < action.expires_at:
+        raise Malformed(
+            what="It was not put off.",
+            why="An approval is put off until a time before its deadline, which stays as it is.",
+            fix="Give such a time in `until`; or reject it, if it shall not be done.",
+            code="approval.until",
+            path="$.until",
+        )
+    return until
 
 
 def counts_for(duty: Duty, person: Person, action: Action, run: Run) -> bool:

@@ -118,6 +118,14 @@ class Action:
     epoch: int | None = None  # of the token with which an agent asked; raising the agent's voids what is not sent
     claimed_by: str | None = None  # the node that sends it
     subject: str | None = None  # whom its payloads are about, and under whose key they are sealed; None: its run's
+    hold_us: int | None = None  # the review window it owes, and what comes at its end
+    hold_end: str | None = None
+    hold_until: int | None = None  # when that is; None before the window has begun
+    released_by: str | None = None  # the person who let it go
+    seen_by: str | None = None  # who put its approval off last, when, and until when they want to see no more
+    seen_at: int | None = None
+    deferred_until: int | None = None
+    escalated_at: int | None = None  # when it was told that nobody looks
 
     @property
     def is_concluded(self) -> bool:

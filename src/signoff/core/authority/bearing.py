@@ -27,6 +27,7 @@ class Reversal:
     count: int = 1
     by_person: bool = True
     original_risk: Risk = Risk.A
+    of_tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
+from signoff.core.authority.hold import Hold
+
 
 class Outcome(StrEnum):
     """What one check says. `inert`: the envelope asks for a control that this installation does not have."""
@@ -85,12 +87,13 @@ def inert(check: str, reason: str, detail: str) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Verdict, the checks in the order in which they ran, the duties owed, and the money to set aside."""
+    """Verdict, the checks in the order in which they ran, what is owed, and the money to set aside."""
 
     verdict: Verdict
     checks: tuple[Check, ...]
     duties: tuple[Duty, ...] = ()
     reserve_usd_micros: int = 0
+    hold: Hold | None = None  # the review window owed, once every approval that is owed has been met
 
     @property
     def denial(self) -> Check | None:

@@ -59,7 +59,6 @@ NAMED = (
 # Who makes a control work removes its key here, in the same commit; till then its page is read and refused.
 NOT_ENFORCED: Mapping[str, str] = {
     "step_up": "cannot ask an approver to prove anew who they are",
-    "holds": "has no review windows",
     "rollout": "has no rollouts",
     "incidents": "has no incident rules",
     "evals": "runs no evaluations",

@@ -13,6 +13,7 @@ from signoff.core.authority.check import bounds, care, citations, fit, limits, p
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.envelope import DAY_US, Mode
+from signoff.core.authority.hold import Hold
 
 
 def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) -> Decision:
@@ -35,7 +36,20 @@ def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) ->
     verdict = Verdict.ASK if duties else Verdict.ALLOW
     if envelope.mode is Mode.SUGGEST and contract.effect is not Effect.READ and not bearing.reversal:
         verdict, duties = Verdict.SUGGEST, ()
-    return Decision(verdict, tuple(checks), duties, contract.cost_usd_micros)
+    hold = _hold(bearing) if verdict in (Verdict.ALLOW, Verdict.ASK) else None
+    return Decision(verdict, tuple(checks), duties, contract.cost_usd_micros, hold)
+
+
+def _hold(b: Bearing) -> Hold | None:
+    """Return the review window that the page sets; what a person asks to be undone is theirs to decide, and has none.
+
+    A reversal that an agent asks for waits as the original would, if that is longer.
+    """
+    holds = b.envelope.holds
+    if not holds or (b.reversal and b.reversal.by_person):
+        return None
+    owed = [hold for tool in (b.tool, b.reversal and b.reversal.of_tool) if tool and (hold := holds.get(tool))]
+    return max(owed, key=lambda hold: (not hold.proceeds, hold.window_us), default=None)
 
 
 def _owed(b: Bearing, checks: list[Check]) -> tuple[Duty, ...]:

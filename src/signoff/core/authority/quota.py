@@ -23,14 +23,19 @@ class Quotas:
     waiting_per_run_max: int = 20
 
 
+def has_people_wait(decision: Decision) -> bool:
+    """Tell whether a decision puts something before people: an approval, or a review window."""
+    return decision.verdict is Verdict.ASK or decision.hold is not None
+
+
 def within(decision: Decision, quotas: Quotas, in_run: int, of_agent: int) -> Decision:
-    """Return a decision that asks people, denied where too much of the agent's waits for them already.
+    """Return a decision that keeps people waiting, denied where too much of the agent's waits for them already.
 
     Args:
         in_run: how many of the agent's calls wait in this run, without this one.
         of_agent: how many wait in all its runs, without this one.
     """
-    if decision.verdict is not Verdict.ASK:
+    if not has_people_wait(decision):
         return decision
     for count, most, where in (
         (in_run, quotas.waiting_per_run_max, "this run"),

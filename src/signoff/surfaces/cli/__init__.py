@@ -63,6 +63,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
         (DECIDE, "show", action.show),
         (DECIDE, "approve", action.approve),
         (DECIDE, "reject", action.reject),
+        (DECIDE, "defer", action.defer),
         (DECIDE, "edit", action.edit),
         (DECIDE, "cancel", action.cancel),
         (DECIDE, "undo", action.undo),

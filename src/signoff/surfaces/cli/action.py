@@ -8,6 +8,7 @@ and neither is ever read as markup.
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,6 +195,42 @@ def reject(shell: Shell, action: Id, reason: Reason, yes: Yes = False) -> int:
     return YES
 
 
+def defer(
+    shell: Shell,
+    action: Id,
+    until: Annotated[str | None, typer.Option(help="A time, such as 2026-03-01T18:00:00Z.")] = None,
+    by: Annotated[str | None, typer.Option("--for", help="How long from now, such as 4h or 2d.")] = None,
+    reason: Reason = "",
+) -> int:
+    """Put off what waits: a hold ends later; an approval is out of your inbox until then, and keeps its deadline."""
+    client = shell.client()
+    if (until is None) == (by is None):
+        raise Malformed("Until when?", "One time or one span is named.", "Give --until TIME or --for SPAN.")
+    document = _waiting(client, action)
+    found = _vote(client, document, "defer", reason, until=until or _from_now(document, by or ""))
+    shell.answer(found)
+    shell.line(f"Put off. {visible(found['explain'])}")
+    return YES
+
+
+def _from_now(document: Mapping[str, Any], span: str) -> str:
+    """Return the time that lies a span from now, or from the end of a hold, whichever is later.
+
+    Raises:
+        Malformed: it is no span.
+    """
+    from signoff.core.authority.reading import duration_us
+
+    us = duration_us(span)
+    if us is None:
+        raise Malformed(f"{span[:40]!r} is no span of time.", "It is a whole number and s, m, h or d.", "Write 4h.")
+    begin = datetime.now(UTC)
+    hold = document.get("hold") if document["state"] == "held" else None
+    if hold and hold["until"]:
+        begin = max(begin, datetime.fromisoformat(hold["until"]))
+    return (begin + timedelta(microseconds=us)).isoformat()
+
+
 def edit(
     shell: Shell,
     action: Id,
@@ -351,7 +388,7 @@ def _waiting(client: "Client", given: str) -> dict[str, Any]:
         Conflict: it does not.
     """
     document: dict[str, Any] = client.get(f"/v1/actions/{action_id_of(client, given)}")
-    if document["state"] == "pending_approval" and document["approval"]:
+    if document["state"] == "held" or (document["state"] == "pending_approval" and document["approval"]):
         return document
     raise Conflict(
         what="There is nothing to decide.",
@@ -364,7 +401,8 @@ def _waiting(client: "Client", given: str) -> dict[str, Any]:
 def _vote(client: "Client", document: Mapping[str, Any], decision: str, reason: str, **more: Any) -> dict[str, Any]:
     """Send a decision on exactly the document that was shown."""
     body = {"decision": decision, "digest": document["digest"], "reason": reason, **more}
-    found: dict[str, Any] = client.post(f"/v1/approvals/{document['approval']['approval_id']}", body)
+    waits = document["approval"] or document["hold"]
+    found: dict[str, Any] = client.post(f"/v1/approvals/{waits['approval_id']}", body)
     return found
 
 

@@ -25,6 +25,7 @@ SHOWN_MAX: Final = 200
 NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score")
 KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
+    ("review windows", "what a page holds waits, and no timer stands in for an approval"),
     ("tool pins", "a tool that is not the one that was pinned is refused"),
     ("kill switch", "tenant, workflow, agent, tool"),
     ("budgets", "money and tool calls of a task, reserved before a call is sent"),
@@ -165,7 +166,8 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
         fix = "Look into the target, then `signoff resolve ID`."
         lines.append(Line("doubt", "wrong", f"{waiting} write(s) that only a person can settle", fix))
     late = await world.storage.view(TENANT, lambda tx: tx.actions.late("", SHOWN_MAX))
-    return [*lines, *found_late(len(late), [action.action_id for action in late])]
+    loud = await world.storage.view(TENANT, lambda tx: tx.actions.escalated("", SHOWN_MAX))
+    return [*lines, *found_late(len(late), [action.action_id for action in late]), *silent(len(loud))]
 
 
 def _epoch_line(number: int, held: Sequence[int]) -> Line:
@@ -265,11 +267,12 @@ def measured(read: Callable[[str], bytes]) -> list[Line]:
             line.rsplit(" ", 1) for line in read("/metrics").decode().splitlines() if line[:1] not in ("#", "")
         )
         late, jump = int(float(found["signoff_actions_found_late"])), float(found["signoff_clock_jump_seconds"])
+        escalated = int(float(found["signoff_approvals_escalated"]))
     except SignoffError as error:
         return [Line("measurements", "unknown", error.why, error.fix)]
     except (ValueError, KeyError, UnicodeDecodeError):
         return [Line("measurements", "unknown", "the server's metrics are not those of this version")]
-    return [clock_line(jump), *found_late(late, ())]
+    return [clock_line(jump), *found_late(late, ()), *silent(escalated)]
 
 
 def clock_line(jump: float) -> Line:
@@ -292,6 +295,14 @@ def found_late(count: int, ids: Sequence[str]) -> list[Line]:
     note = f"{count} failed write(s) that the target has after all, or could not be asked about a day later{named}"
     fix = "See it with `signoff show ID`; undo it in the target, or propose its reversal; then `signoff resolve ID`."
     return [Line("late finds", "wrong", note, fix)]
+
+
+def silent(count: int) -> list[Line]:
+    """Return the alarm of approvals at which nobody has looked in time."""
+    if not count:
+        return []
+    note = f"{count} approval(s) at which nobody has looked by half of their time"
+    return [Line("approvals", "wrong", note, "See them with `signoff inbox`; they stand first.")]
 
 
 def modes(data: Path) -> list[Line]:

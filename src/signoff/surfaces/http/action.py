@@ -8,6 +8,7 @@ from pydantic import Field
 
 from signoff.app.action import lists
 from signoff.app.action.approve import cancel, edit, vote
+from signoff.app.action.defer import defer
 from signoff.app.action.documents import action_document, receipt_bundle, run_document, timeline
 from signoff.app.action.runs import begin_run, complete_run, find_run, set_paused
 from signoff.app.action.settle import resolve
@@ -15,7 +16,7 @@ from signoff.app.action.undo import undo, undo_run
 from signoff.app.authority.budgets import budgets
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
-from signoff.core.errors import Conflict, Malformed
+from signoff.core.errors import Conflict
 from signoff.core.principal import Caller, require_person
 from signoff.core.run import Run
 from signoff.surfaces.http import answers as a
@@ -172,11 +173,13 @@ def action_routes(world: World) -> APIRouter:
 
     @routes.post("/v1/approvals/{approval_id}", tags=["approvals"], **call(a.Action, body=b.DecisionBody))
     async def decide_approval(request: Request, approval_id: ActionId) -> Response:
-        """Approve, reject or edit exactly what was seen, by its digest. The id is the approval's or its action's."""
+        """Approve, reject, edit or put off exactly what was seen, by its digest. The id is the approval's or its
+        action's. What is on hold is released by a yes, cancelled by a no, and moved by putting it off."""
         caller, said = caller_in(request), await b.read(request, b.DecisionBody)
         action_id = await lists.decided_on(world, caller, approval_id)
         if said.decision == "defer":
-            raise _no_deferring()
+            await defer(world, caller, action_id, said.digest, said.reason, said.until_us())
+            return await shown(caller, action_id)
         if said.decision == "edit":
             assert said.args is not None
             await edit(world, caller, action_id, said.digest, said.args, said.reason)
@@ -208,13 +211,3 @@ def action_routes(world: World) -> APIRouter:
         return page_reply(await lists.budgets(world, caller_in(request), before, asked.limit, asked.run))
 
     return routes
-
-
-def _no_deferring() -> Malformed:
-    return Malformed(
-        what="This cannot be deferred.",
-        why="Only holds can be moved, and this version has none; an approval keeps its deadline.",
-        fix="Approve, reject or edit it; or leave it to someone else until it expires.",
-        code="approval.no_deferring",
-        path="$.decision",
-    )

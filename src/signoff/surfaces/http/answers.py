@@ -70,6 +70,7 @@ class Action(BaseModel):
     reversed_by: str | None
     preview: dict[str, Any] | None
     approval: dict[str, Any] | None
+    hold: dict[str, Any] | None
     result: Any
     error: Any
     receipt_id: str | None
@@ -91,6 +92,7 @@ class ActionLine(BaseModel):
     digest: str | None
     proposed: str
     expires: str | None
+    held_until: str | None
     explain: str
 
 
@@ -99,6 +101,7 @@ class InboxLine(ActionLine):
     approvals: int
     revision: int
     since: str
+    escalated: str | None
     summary: str | None
 
 

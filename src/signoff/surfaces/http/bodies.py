@@ -8,6 +8,7 @@ A body passes `core/proposal.read_json` first: 256 KiB, 32 levels, UTF-8, no dup
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -93,17 +94,28 @@ class ResolveBody(Body):
 
 
 class DecisionBody(Body):
-    """A person's word on the digest they saw. `args` go with an edit, and only with one."""
+    """A person's word on the digest they saw. `args` go with an edit, `until` with a deferral, and only with those."""
 
     decision: Literal["approve", "reject", "edit", "defer"]
     digest: Annotated[str, Field(min_length=1, max_length=80)]
     reason: Reason = ""
     args: dict[str, Any] | None = None
+    until: Annotated[str, Field(max_length=40)] | None = Field(None, description="A time, RFC 3339.")
+
+    def until_us(self) -> int | None:
+        """Return `until` in microseconds since 1970.
+
+        Raises:
+            Malformed: it is no time, or one without its offset from UTC.
+        """
+        return None if self.until is None else microseconds(self.until, "$.until")
 
     @model_validator(mode="after")
     def _fits(self) -> "DecisionBody":
         if (self.args is not None) != (self.decision == "edit"):
             raise ValueError("`args` go with an edit, and only with one")
+        if (self.until is not None) != (self.decision == "defer"):
+            raise ValueError("`until` goes with a deferral, and only with one")
         if self.decision == "reject" and not self.reason.strip():
             raise ValueError("a rejection has a reason")
         return self
@@ -174,6 +186,26 @@ class VerifyBody(Body):
     """Checkpoints and receipts kept elsewhere, as text, to hold the log against."""
 
     against: Annotated[list[Annotated[str, Field(max_length=BYTES_MAX)]], Field(max_length=32)] = []
+
+
+def microseconds(text: str, path: str) -> int:
+    """Return a time of RFC 3339 in microseconds since 1970.
+
+    Raises:
+        Malformed: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        pass
+    raise Malformed(
+        what=f"{text[:40]!r} is no time.",
+        why="A time has a date, a time of day and its offset from UTC (RFC 3339).",
+        fix="Write it like 2026-03-01T18:00:00Z.",
+        path=path,
+    )
 
 
 BODIES: Final[tuple[type[Body], ...]] = tuple(

@@ -37,6 +37,11 @@ class Metrics:
         self._pending = Gauge(
             "signoff_approvals_pending", "Actions that wait for people's approval.", registry=registry
         )
+        self._escalated = Gauge(
+            "signoff_approvals_escalated",
+            "Approvals at which nobody has looked by half of their time, up to 200.",
+            registry=registry,
+        )
         self._halts = Gauge("signoff_halts_in_force", "Halts in force.", registry=registry)
         self._doubt = Gauge("signoff_actions_in_doubt", "Writes whose outcome is not known.", registry=registry)
         self._person = Gauge("signoff_actions_needing_person", "Writes only a person can settle.", registry=registry)
@@ -74,6 +79,7 @@ class Metrics:
         self._lag.set(vitals.lag_s)
         self._ledger.set(vitals.ledger_size)
         self._pending.set(vitals.pending)
+        self._escalated.set(vitals.escalated)
         self._halts.set(vitals.halts)
         self._doubt.set(states.get(State.IN_DOUBT, 0))
         self._person.set(states.get(State.NEEDS_PERSON, 0))
