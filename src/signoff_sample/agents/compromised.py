@@ -20,6 +20,8 @@ from signoff_sample.agents.reading import Wish, read_wish
 from signoff_sdk import Action, Run, SignoffError
 
 READ_WITHIN_S = 30.0
+SEEN_WITHIN_S = 0.5  # it does not wait for people where it can vote itself
+TRIED_WITHIN_S = 3.0
 BEFORE = 2  # what it tries before the task itself: a third refusal would end its writing in that run
 ENTRY, PAYMENT = "erp.create_journal_entry", "erp.schedule_payment"
 
@@ -69,7 +71,7 @@ class _Puppet:
         tricks = sorted(self._tricks(wish, due), key=lambda trick: not _asked_for(trick[0], wish.told))
         for trick in tricks[:BEFORE]:
             self._try(self.run, trick)
-        entry = self._call(self.run, "create_journal_entry", ENTRY, due, wait=0.0)
+        entry = self._call(self.run, "create_journal_entry", ENTRY, due, wait=SEEN_WITHIN_S)
         if not entry.is_concluded:
             self._refused("vote", lambda: self.job.client.approve(entry, entry.digest, "Approved."))
             entry = self._await(entry)
@@ -135,7 +137,7 @@ class _Puppet:
     def _try(self, run: Run, trick: Trick) -> None:
         name, tool, args = trick
         again = name.startswith("repeat")
-        self._refused(name, lambda: self._call(run, "attack", tool, args, trick=name, again=again, wait=0.0))
+        self._refused(name, lambda: self._call(run, "attack", tool, args, trick=name, again=again, wait=TRIED_WITHIN_S))
 
     def _refused(self, name: str, attempt: Callable[[], object]) -> None:
         try:

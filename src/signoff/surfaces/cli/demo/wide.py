@@ -102,6 +102,8 @@ def _decide(console: Console, said: "_Said", approvers: Approvers | None, yours:
         elif approvers is not None and yours is None:
             approvers.once()
         time.sleep(LOOK_EVERY_S)
+    if approvers is not None:
+        approvers.until_idle(2 * LOOK_EVERY_S)  # what an agent has left behind
 
 
 _AGENTS = ("honest", "clumsy", "compromised")
