@@ -136,7 +136,7 @@ def test_the_detail_names_the_rule_and_its_tier() -> None:
 
 
 def test_an_inert_control_is_lifted_by_an_allow_and_the_mode_is_not() -> None:
-    made = page(ALLOW, citations_for=("policy",), injection_threshold_ppm=1)
+    made = page(ALLOW, injection_threshold_ppm=1)
     assert decide(paying(envelope=made), PAY).verdict is Verdict.ALLOW
     assert decide(paying(envelope=made, is_open=False), PAY).verdict is Verdict.ASK
 
@@ -144,7 +144,7 @@ def test_an_inert_control_is_lifted_by_an_allow_and_the_mode_is_not() -> None:
 def test_nothing_is_lifted_for_a_reversal_that_an_agent_asks() -> None:
     decision = decided(ALLOW, reversal=Reversal(("Clerk",), by_person=False))
     assert decision.verdict is Verdict.ASK
-    assert decision.checks[-3].reason == "rule_would_allow"
+    assert next(one for one in decision.checks if one.check == "rules").reason == "rule_would_allow"
 
 
 def test_a_text_that_is_not_seen_whole_denies_where_a_rule_could_deny() -> None:
