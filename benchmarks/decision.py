@@ -16,8 +16,12 @@ from signoff.app.action.case import bearing
 from signoff.app.action.runs import begin_run
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Verdict
+from signoff.core.authority.envelope import DAY_US
+from signoff.core.authority.limit import Impact, Limit
 from signoff.core.authority.policy import decide
 from signoff.core.authority.rule import Names, compile_expression
+from signoff.core.authority.rules import Then
+from signoff.core.authority.spend import Scope, SpendCap, Spent
 
 P50_US, P99_US = 12, 40
 ARGS: Mapping[str, Any] = {"customer": "C-1", "text": "note", "amount_cents": 4000}
@@ -30,11 +34,14 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
     assert decide(asked, ARGS).verdict is Verdict.ALLOW
     more = frozenset({f"other.tool_{n}" for n in range(999)} | asked.envelope.allowed_tools)
     wide = replace(asked, envelope=replace(asked.envelope, allowed_tools=more))
+    bounded = _bounded(asked)
+    assert decide(bounded, ARGS).verdict is Verdict.ALLOW
     names = Names(roots=("args",))
     expression = compile_expression("args.amount_cents < 10000 && args.customer.startsWith('C-')", names)
     subjects: dict[str, Callable[[], object]] = {
         "ours": lambda: decide(asked, ARGS),
         "wide": lambda: decide(wide, ARGS),
+        "bounded": lambda: decide(bounded, ARGS),
         "loop": lambda: _loop(ARGS),
         "cel": lambda: expression.holds({"args": ARGS}),
     }
@@ -57,6 +64,7 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
         Row("decision, p99", "µs", p99["ours"], P99_US, versus=cel, theirs=p99["cel"]),
         Row("decision, p50, beside a plain loop", "µs", p50["ours"], versus=loop, theirs=p50["loop"]),
         Row("decision, p50, 999 other tools allowed", "µs", p50["wide"], P50_US, versus="one tool", theirs=p50["ours"]),
+        Row("decision, p50, two limits, four caps", "µs", p50["bounded"], P50_US, versus="none", theirs=p50["ours"]),
     ]
     for peer in PEERS if peers is not None else ():
         assert peers is not None
@@ -64,6 +72,19 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
         name, note = f"decision, p50, beside {peer}", peers.why(f"{peer}_p50_us")
         found.append(Row(name, "µs", p50["ours"], theirs, versus=f"{peer}, ten rules", theirs=theirs, note=note))
     return found
+
+
+def _bounded(asked: Bearing) -> Bearing:
+    """Return the same under a page with limits and caps, summed as a transaction sums them, with room in each."""
+    amount = compile_expression("args.amount_cents", Names(roots=("args",)))
+    limits = tuple(Limit(f"day-{n}", asked.tool, amount, None, DAY_US, 10**6, Then.DENY) for n in range(2))
+    caps = tuple(SpendCap(scope, DAY_US, 10**9) for scope in Scope)
+    return replace(
+        asked,
+        envelope=replace(asked.envelope, limits=limits, spend=caps),
+        impacts=tuple(Impact(limit, 4000, 1000) for limit in limits),
+        spent=tuple(Spent(cap, 1000) for cap in caps),
+    )
 
 
 async def _asked() -> Bearing:
