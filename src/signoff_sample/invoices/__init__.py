@@ -16,6 +16,9 @@ SAMPLES = (
 RULES_SAID = {
     "routine-invoice": "Posted by itself: known vendor with order history, verified account, covered by its order.",
     "other-account": "It names another account than the verified one, so that two people look.",
+    "unknown-vendor": "Nobody has taken this vendor on.",
+    "wrong-sums": "The document's own sums do not add up.",
+    "not-covered": "No purchase order of this vendor covers it.",
     "sent-before": "The vendor sent this number before, spelt another way; it is posted once.",
     "not-this-document": "The entry is not what the document says, or the document is posted already.",
     "foreign-memo": "The entry's text is not the one we post under.",
