@@ -15,6 +15,7 @@ from signoff.core.authority.decision import STRICTNESS, Decision, Duty, Outcome,
 from signoff.core.authority.envelope import Budgets, Envelope, Loops, Mode
 from signoff.core.authority.halt import Halt, Scope, in_force, read_scope
 from signoff.core.authority.policy import decide
+from signoff.core.authority.provenance import Provenance, Traced
 from signoff.core.errors import Malformed
 from signoff.core.principal import Agent, Person
 from signoff.core.run import Run, RunState, Tally
@@ -140,6 +141,10 @@ HARDER: dict[str, Callable[[Bearing], Bearing]] = {
     "mode watch": lambda b: _envelope(b, mode=Mode.WATCH),
     "an injection threshold": lambda b: _envelope(b, injection_threshold_ppm=1),
     "citations": lambda b: _envelope(b, citations_for=("law",)),
+    "a provenance rule that nobody traced": lambda b: _envelope(b, provenance={b.tool: Provenance(b.tool, {})}),
+    "a value that nobody vouches for": lambda b: replace(
+        _envelope(b, provenance={b.tool: Provenance(b.tool, {})}), traced=Traced({}, ("x",), "It is nowhere.")
+    ),
     "a worse class": _risk,
     "a dearer call": lambda b: replace(b, contract=replace(b.contract, cost_usd_micros=10**6)) if b.contract else b,
     "no pin": lambda b: replace(b, contract=replace(b.contract, schema_digest=None)) if b.contract else b,
