@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signoff.adapters.keyfiles import KeyFiles
@@ -25,6 +25,8 @@ from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.runs import set_paused
 from signoff.app.audit import AuditReport, audit_rows
 from signoff.app.authority import people, policies, subjects
+from signoff.app.authority.delegations import Wanted, grant, revoke
+from signoff.app.authority.permissions import publish_roles
 from signoff.app.integrate import integrate
 from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
@@ -32,7 +34,19 @@ from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
 from tests.app.test_limits import create, limit, under
 from tests.target import TOOLS, contract
-from tests.world import DAY, HOUR, INSTALLATION, SECOND, TENANT, SeededChance, SetClock, World, envelope, new_world
+from tests.world import (
+    DAY,
+    HOUR,
+    INSTALLATION,
+    ROLE,
+    SECOND,
+    TENANT,
+    SeededChance,
+    SetClock,
+    World,
+    envelope,
+    new_world,
+)
 
 ORIGIN = f"{INSTALLATION}/{TENANT}/1"
 
@@ -93,6 +107,7 @@ async def write_ledger(folder: Path) -> Ledger:
         await _held_and_paused(world)
         await _doubts(world)
         await _limited(world)
+        await _delegated(world)
         await world.begin("books", idempotency_key="r-2")
         await world.complete()
         await _caught_up(world)
@@ -237,6 +252,20 @@ async def _held_and_paused(world: World) -> None:
     await set_paused(world.node, world.cast.otto, world.run_id, True, "another drill")
     assert (await world.get(moved)).state in (State.SUCCEEDED, State.VOIDED), await world.get(moved)
     assert (await world.get(over)).state is State.PENDING_APPROVAL, await world.get(over)
+    await _caught_up(world)
+
+
+async def _delegated(world: World) -> None:
+    """A roles page, and a delegation of which a part was passed on, used and revoked."""
+    cast, node = world.cast, world.node
+    line = "{tools: ['book.*'], environments: [production]}"
+    await publish_roles(node, cast.admin, f"version: 1\nroles: {{{ROLE}: [{line}]}}\n")
+    wanted = Wanted(cast.agent.id, ("book.*",), ("production",), "keep notes", condition="args.text != ''", uses_max=9)
+    whole = await grant(node, cast.olga, replace(wanted, not_after=world.clock.us + DAY), "d-1")
+    part = await grant(node, cast.agent, replace(wanted, purpose="some notes", parent_id=whole.delegation_id))
+    await world.begin("notes", delegation=part.delegation_id)
+    assert (await world.propose("book.note", {"text": "delegated"})).state is State.SUCCEEDED
+    await revoke(node, cast.olga, whole.delegation_id, "done with it")
     await _caught_up(world)
 
 

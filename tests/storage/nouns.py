@@ -5,6 +5,7 @@ from typing import Any
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt, Scope
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
@@ -45,7 +46,7 @@ def vote(tenant: str = "a", person_id: str = "prs_1", **changed: Any) -> Vote:
 def fill(tx: Transaction) -> None:
     """Write one row into every table, under the same ids in every tenant and with marked content."""
     mine = f"{tx.tenant}!"
-    tx.insert(run(tx.tenant, request_key="req"))
+    tx.insert(run(tx.tenant, request_key="req", delegation_id="dlg_1", delegation_root="dlg_1"))
     tx.insert(
         action(
             tx.tenant,
@@ -75,6 +76,12 @@ def fill(tx: Transaction) -> None:
     tx.insert(Agent(tx.tenant, "agt_1", 1, mine, "name", "prs_1"))
     tx.insert(ApiKey(tx.tenant, "key_1", 1, mine, "prs_1", mine))
     tx.insert(Halt(tx.tenant, "hlt_1", 1, mine, Scope.TENANT, "", False, "prs_1", 1, mine, "key_1", request_key="req"))
+    tx.insert(
+        Delegation(
+            tx.tenant, "dlg_1", 1, mine, "agt_1", "prs_1", "prs_1", "dlg_1", (mine,), (mine,), 1, 9, 1, mine, "key_1",
+            is_revoked=True, request_key="req",
+        )
+    )  # fmt: skip
     tx.insert(Publication(tx.tenant, "env_1", 1, mine, "envelope", "name", "1", "digest", "prs_1", 1, mine))
     tx.insert(
         Publication(tx.tenant, "env_0", 2, mine, "envelope", "name", "0", f"sha256:{mine}", "prs_1", 1, mine, True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from signoff.core.authority.contract import Contract, ToolContract, load_contract
 from signoff.core.authority.envelope import Envelope, read_published
+from signoff.core.authority.permission import Roles
+from signoff.core.authority.role_reading import load_roles
 from signoff.core.errors import Corrupt, NotFound
 from signoff.ports.storage import Transaction
 
@@ -20,6 +22,7 @@ class Pages:
     mark: tuple[int, str]
     tools: Mapping[str, tuple[ToolContract, Contract]]
     withdrawn: frozenset[str]  # digests of envelopes
+    roles: Roles | None = None  # the newest page of what people's roles permit; None before the first
 
     def tool(self, name: str) -> tuple[ToolContract, Contract] | None:
         return self.tools.get(name)
@@ -84,6 +87,20 @@ class Shelf:
         self._contracts[digest] = contract
         return contract
 
+    def _roles(self, tx: Transaction) -> Roles | None:
+        """Return the newest roles page.
+
+        Raises:
+            Corrupt: its stored text no longer loads, or has another digest: then nobody is permitted anything.
+        """
+        published = tx.authority.newest_publication("roles", "roles")
+        if published is None:
+            return None
+        roles, findings = load_roles(published.text, "roles.yaml")
+        if roles is None or roles.digest != published.digest:
+            raise _corrupt("page", published.name, str(findings[0]) if findings else "its digest differs")
+        return roles
+
     def _read(self, tx: Transaction, mark: tuple[int, str]) -> Pages:
         tools: dict[str, tuple[ToolContract, Contract]] = {}
         twice: set[str] = set()
@@ -95,7 +112,7 @@ class Shelf:
         for name in twice:  # a withdrawal may bring back a version from before another system took the name
             log.warning("the tool %s is published by two systems, so that no call of it is allowed", name)
             del tools[name]
-        return Pages(mark, tools, frozenset(tx.authority.withdrawn("envelope")))
+        return Pages(mark, tools, frozenset(tx.authority.withdrawn("envelope")), self._roles(tx))
 
 
 def _corrupt(kind: str, name: str, why: str) -> Corrupt:

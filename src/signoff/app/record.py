@@ -13,6 +13,7 @@ from typing import Any
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, check_move
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
@@ -31,6 +32,7 @@ IDS: dict[type, str] = {
     ApiKey: "key_id",
     Halt: "halt_id",
     Publication: "publication_id",
+    Delegation: "delegation_id",
     Subject: "subject_id",
 }
 # The text of a publication is too long for an entry and needs none: its digest is there and is recomputed.

@@ -20,6 +20,7 @@ from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.retention import erase_aged
 from signoff.app.action.settle import last_send, settle
+from signoff.app.authority.delegations import void_revoked
 from signoff.app.authority.halts import stop_covered
 from signoff.app.authority.policies import void_withdrawn
 from signoff.app.authority.subjects import finish_erasures
@@ -49,6 +50,7 @@ async def tick(world: World, tenant: str) -> None:
     now = world.clock.now()
     await stop_covered(world, tenant)
     await void_withdrawn(world, tenant)
+    await void_revoked(world, tenant)
     await keep_leases(world, tenant)
     await _act_on_due(world, tenant, now)
     await _act_on_holds(world, tenant, now)

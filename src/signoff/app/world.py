@@ -110,6 +110,8 @@ class World:
     rewritten_at: dict[str, int] = field(default_factory=dict)  # by tenant: when that was last done for their sake
     scrubbed_at: dict[str, int] = field(default_factory=dict)  # by tenant: when an owed rewriting was last tried
     withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
+    revoked_seen: dict[str, int] = field(default_factory=dict)  # by tenant: what waited under these is void
+    requires_delegation: bool = False  # an agent does only what a person has delegated to it
     is_read_only: bool = False
     clock_jump_us: int = 0  # how far the machine's clock was off when that was last told
     logs: dict[str, Epochs] = field(default_factory=dict)  # by tenant: learned as it is opened

@@ -9,7 +9,10 @@ import re
 
 from signoff.core.errors import Malformed
 
-PREFIXES = ("act", "run", "apr", "rcp", "hlt", "dlg", "prs", "agt", "key", "pay", "env", "con", "epo", "nod", "sub")
+PREFIXES = (
+    "act", "run", "apr", "rcp", "hlt", "dlg", "prs", "agt", "key", "pay", "env", "con", "epo", "nod", "clr", "rol",
+    "sub",
+)  # fmt: skip
 _SHAPE = re.compile(rf"(?:{'|'.join(PREFIXES)})_[0-9a-f]{{32}}")
 _MASK_A, _MASK_B = (1 << 12) - 1, (1 << 62) - 1
 

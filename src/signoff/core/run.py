@@ -48,6 +48,8 @@ class Run:
     turned: str | None = None
     used_us: int | None = None  # the time it had used when it was paused last
     paused_us: int = 0  # how long it stood still for that, waits for people apart
+    delegation_id: str | None = None  # under which it was begun, and what a person granted for that
+    delegation_root: str | None = None
     erased_at: int | None = None  # when its payloads, and those of its actions, reached their age
     erased_payloads: int = 0
 

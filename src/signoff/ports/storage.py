@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
@@ -22,7 +23,7 @@ from signoff.core.subject import Subject
 from signoff.ports.vault import WrappedKey
 
 T = TypeVar("T")
-R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication, Subject)
+R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication, Delegation, Subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,17 @@ class Authority(Protocol):
     def people(self, after: str, limit: int) -> list[Person]: ...
     def agents(self, after: str, limit: int) -> list[Agent]: ...
     def keys_of(self, holder: str) -> list[ApiKey]: ...
+    def delegation(self, delegation_id: str) -> Delegation | None: ...
+    def delegation_by_request(self, request_key: str) -> Delegation | None: ...
+    def delegations(self, before: str | None, limit: int) -> list[Delegation]:
+        """Return a page of delegations, newest first."""
+
+    def delegated_from(self, root_id: str) -> tuple[Delegation, ...]:
+        """Return what a person granted with all its parts, and theirs, oldest first."""
+
+    def revoked_delegations(self) -> int:
+        """Return how many were revoked: what changes whenever one is."""
+
     def publication(self, digest: str) -> Publication | None: ...
     def published(self, kind: str, name: str, version: str) -> Publication | None: ...
     def newest_publication(self, kind: str, name: str) -> Publication | None:
@@ -292,6 +304,13 @@ class Sums(Protocol):
 
         Args:
             since: places after this one, and up to `until`, are in the window.
+        """
+
+    def delegated(self, delegation_id: str, besides: str) -> tuple[int, int]:
+        """Return what was done in the runs begun under a delegation, its parts apart, without the action `besides`.
+
+        Calls of agents that do something, and are done or may still be, are counted; and all that is settled and set
+        aside, in micro-dollars.
         """
 
 

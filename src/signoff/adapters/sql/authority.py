@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
 from signoff.adapters.sql.known import Known
-from signoff.adapters.sql.nouns import AGENTS, HALTS, KEYS, PEOPLE, PUBLICATIONS
+from signoff.adapters.sql.nouns import AGENTS, DELEGATIONS, HALTS, KEYS, PEOPLE, PUBLICATIONS
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.publication import Publication
 from signoff.core.principal import Agent, ApiKey, Person
@@ -22,6 +23,12 @@ _halt = HALTS.query(t.halts.c.halt_id == param("id"))
 _halt_by_request = HALTS.query(t.halts.c.request_key == param("key"))
 _in_force = HALTS.query(t.halts.c.is_lifted == 0, order=t.halts.c.halt_id)
 _halts = HALTS.query(t.halts.c.halt_id < param("before"), order=t.halts.c.halt_id.desc(), most=True)
+_d = t.delegations.c
+_delegation = DELEGATIONS.query(_d.delegation_id == param("id"))
+_delegation_by_request = DELEGATIONS.query(_d.request_key == param("key"))
+_delegations = DELEGATIONS.query(_d.delegation_id < param("before"), order=_d.delegation_id.desc(), most=True)
+_delegated = DELEGATIONS.query(_d.root_id == param("root"), order=_d.delegation_id)
+_revoked = Statement(select(func.count()).select_from(t.delegations).where(_d.tenant == param("tenant"), t.REVOKED))
 _p = t.publications.c
 _publication = PUBLICATIONS.query(_p.digest == param("digest"), order=_p.publication_id.desc(), most=True)
 _published = PUBLICATIONS.query(_p.kind == param("kind"), _p.name == param("name"), _p.version == param("version"))
@@ -96,6 +103,27 @@ class SqlAuthority:
 
     def halts(self, before: str | None, limit: int) -> list[Halt]:
         return HALTS.all(self._connection, _halts, tenant=self._tenant, before=before or "~", most=limit)
+
+    def delegation(self, delegation_id: str) -> Delegation | None:
+        return DELEGATIONS.one(self._connection, _delegation, tenant=self._tenant, id=delegation_id)
+
+    def delegation_by_request(self, request_key: str) -> Delegation | None:
+        return DELEGATIONS.one(self._connection, _delegation_by_request, tenant=self._tenant, key=request_key)
+
+    def delegations(self, before: str | None, limit: int) -> list[Delegation]:
+        return DELEGATIONS.all(self._connection, _delegations, tenant=self._tenant, before=before or "~", most=limit)
+
+    def delegated_from(self, root_id: str) -> tuple[Delegation, ...]:
+        def read() -> tuple[Delegation, ...]:
+            return tuple(DELEGATIONS.all(self._connection, _delegated, tenant=self._tenant, root=root_id))
+
+        return self._known.get(Delegation, self._tenant, root_id, read)
+
+    def revoked_delegations(self) -> int:
+        def read() -> int:
+            return int(self._connection.run(_revoked, {"tenant": self._tenant}).fetchone()[0])
+
+        return self._known.get(Delegation, self._tenant, "revoked", read)
 
     def publication(self, digest: str) -> Publication | None:
         return PUBLICATIONS.one(self._connection, _publication, tenant=self._tenant, digest=digest, most=1)

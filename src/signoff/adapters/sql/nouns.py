@@ -7,6 +7,7 @@ from signoff.adapters.sql import tables
 from signoff.adapters.sql.rows import Noun
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
@@ -21,10 +22,25 @@ AGENTS = Noun(Agent, tables.agents)
 KEYS = Noun(ApiKey, tables.api_keys)
 HALTS = Noun(Halt, tables.halts)
 PUBLICATIONS = Noun(Publication, tables.publications)
+DELEGATIONS = Noun(Delegation, tables.delegations)
 SUBJECTS = Noun(Subject, tables.subjects)
 VOTES = Noun(Vote, tables.votes)
 IMPACTS = Noun(Counted, tables.impacts)
 
 NOUNS: dict[type, Noun[Any]] = {
-    noun.kind: noun for noun in (ACTIONS, RUNS, PEOPLE, AGENTS, KEYS, HALTS, PUBLICATIONS, VOTES, IMPACTS, SUBJECTS)
+    noun.kind: noun
+    for noun in (
+        ACTIONS,
+        RUNS,
+        PEOPLE,
+        AGENTS,
+        KEYS,
+        HALTS,
+        PUBLICATIONS,
+        DELEGATIONS,
+        DELEGATIONS,
+        VOTES,
+        IMPACTS,
+        SUBJECTS,
+    )
 }

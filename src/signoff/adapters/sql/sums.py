@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, case, delete, func, literal_column, select
 
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
@@ -29,6 +29,13 @@ _OF = IMPACTS.query(_i.action_id == param("action"), order=_i.key)
 _DROP = Statement(delete(t.impacts).where(_i.tenant == param("tenant"), _i.action_id == param("action")))
 _LAST = Statement(select(func.max(_i.at)).where(_i.tenant == param("tenant"), _i.key == param("of")))
 _r = t.runs.c
+_UNDER = select(_r.run_id).where(_r.tenant == param("tenant"), _r.delegation_id == param("of"), t.UNDER)
+_DELEGATED = Statement(
+    select(
+        func.coalesce(func.sum(case((and_(_a.effect != "read", _a.by.startswith("agt_"), COUNTS), 1), else_=0)), 0),
+        func.coalesce(func.sum(_a.settled_usd_micros + _a.reserved_usd_micros), 0),
+    ).where(_a.tenant == param("tenant"), _a.run_id.in_(_UNDER), _a.action_id != param("besides"))
+)
 _by_run = (
     select(
         _a.run_id.label("of_run"),
@@ -92,3 +99,8 @@ class SqlSums:
         given = {"tenant": self._tenant, "of": impact_key, "since": since, "until": until, "besides": besides}
         high, low = self._connection.run(_COUNTED, given).fetchone()
         return (int(high) << _HALF) + int(low)
+
+    def delegated(self, delegation_id: str, besides: str) -> tuple[int, int]:
+        given = {"tenant": self._tenant, "of": delegation_id, "besides": besides}
+        used, spent = self._connection.run(_DELEGATED, given).fetchone()
+        return int(used), int(spent)

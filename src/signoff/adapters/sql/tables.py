@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
 from signoff.core.authority.publication import Publication
@@ -67,6 +68,7 @@ api_keys = _of("api_keys", ApiKey, "key_id")
 halts = _of("halts", Halt, "halt_id")
 subjects = _of("subjects", Subject, "subject_id")
 publications = _of("publications", Publication, "publication_id")
+delegations = _of("delegations", Delegation, "delegation_id")
 votes = _of("votes", Vote, "action_id", "digest", "person_id")
 impacts = _of("impacts", Counted, "action_id", "key")
 
@@ -159,6 +161,8 @@ WAITING: ColumnElement[bool] = literal_column("state IN ('held', 'pending_approv
 ESCALATED: ColumnElement[bool] = literal_column("escalated_at IS NOT NULL AND state = 'pending_approval'")
 HELD: ColumnElement[bool] = literal_column("state = 'held'")
 OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
+UNDER: ColumnElement[bool] = literal_column("delegation_id IS NOT NULL")
+REVOKED: ColumnElement[bool] = literal_column("is_revoked = 1")
 UNERASED: ColumnElement[bool] = literal_column("erased_at IS NULL")
 UNSCRUBBED: ColumnElement[bool] = literal_column("erased_at IS NOT NULL AND scrubbed_at IS NULL")
 LATE: ColumnElement[bool] = literal_column("reason IN ('found_late', 'late_look_unanswered')")
@@ -194,6 +198,16 @@ Index(
     sqlite_where=SPENT,
 )
 Index("impacts_window", impacts.c.tenant, impacts.c.key, impacts.c.at, impacts.c.amount)
+Index("runs_delegation", runs.c.tenant, runs.c.delegation_root, runs.c.delegation_id, sqlite_where=UNDER)
+Index(
+    "delegations_request",
+    delegations.c.tenant,
+    delegations.c.request_key,
+    sqlite_where=delegations.c.request_key.isnot(None),
+    unique=True,
+)
+Index("delegations_root", delegations.c.tenant, delegations.c.root_id, delegations.c.delegation_id)
+Index("delegations_revoked", delegations.c.tenant, delegations.c.is_revoked, sqlite_where=REVOKED)
 Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OPEN_RUN)
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
 Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)

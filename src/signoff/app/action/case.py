@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from signoff.app.action.delegated import bearing_of_delegation
 from signoff.app.action.hand import Hand
 from signoff.app.action.traces import bearing_of_traces
 from signoff.app.answers import NOTHING, Facts
@@ -178,6 +179,9 @@ def bearing(
         claims=claims or {},
         traced=traced,
         cited=cited,
+        roles=pages.roles,
+        delegated=bearing_of_delegation(world, tx, run, besides),
+        is_delegation_required=world.requires_delegation,
     )
 
 

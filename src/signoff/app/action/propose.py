@@ -168,7 +168,9 @@ async def propose(
         for _ in range(TRIES_MAX):
             try:
                 return await world.storage.transact(
-                    caller.tenant, lambda tx: (admit(tx), tx.authority.agent(caller.id)), guards=(run.run_id, tag)
+                    caller.tenant,
+                    lambda tx: (admit(tx), tx.authority.agent(caller.id)),
+                    guards=(run.run_id, tag, run.delegation_root or run.run_id),
                 )
             except Moved:
                 met = await meet_of(world, caller.tenant, proposal.tool, proposal.args)

@@ -7,6 +7,7 @@ from typing import Any
 from signoff.app import record
 from signoff.app.action.case import require_standing
 from signoff.app.action.propose import request_digest
+from signoff.app.authority.delegations import begun_under
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.authority import halt as halts
@@ -28,6 +29,7 @@ async def begin_run(
     environment: str | None = None,
     labels: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
+    delegation: str | None = None,
 ) -> tuple[Run, Envelope]:
     """Begin a run for the calling agent; it stays on the envelope version with which it began.
 
@@ -48,7 +50,7 @@ async def begin_run(
     wrapped, seal = world.keyring.mint(caller.tenant)
     kept = seal.seal(run_id, "task", {"task": task, "labels": dict(labels or {})})
     request_key = request_digest(caller, "/runs", idempotency_key) if idempotency_key else None
-    content = [workflow, task, principal, environment, dict(labels or {})]
+    content = [workflow, task, principal, environment, dict(labels or {}), *([delegation] if delegation else [])]
     request_tag = world.tags[caller.tenant].tag(content) if request_key else None
 
     def body(tx: Transaction) -> tuple[Run, Envelope]:
@@ -65,7 +67,8 @@ async def begin_run(
                 code="workflow.unknown",
             )
         envelope = world.shelf.envelope(tx, published.digest)
-        where = environment or envelope.environments[0]
+        under = begun_under(world, tx, caller, delegation, envelope.environments, environment, principal)
+        where = under[1] if under else environment or envelope.environments[0]
         if where not in envelope.environments:
             raise Malformed(
                 what=f"The envelope of {workflow} does not name the environment {where[:40]!r}.",
@@ -73,7 +76,7 @@ async def begin_run(
                 fix="Use one of these, or publish a version that names it.",
                 path="environment",
             )
-        owner = _principal(tx, caller, principal)
+        owner = _principal(tx, caller, principal) if under is None else under[0].grantor_id
         if (halt := halts.in_force(tx.authority.halts_in_force(), workflow, caller.id, "", is_undo=False)) is not None:
             raise Forbidden(
                 what="No run can begin now.",
@@ -86,6 +89,8 @@ async def begin_run(
         run = Run(
             tx.tenant, run_id, 0, "", RunState.OPEN, workflow, published.digest, where, caller.id, owner, caller.id,
             tx.now, wrapped.key_id, kept.commitment, request_key, request_tag,
+            delegation_id=under[0].delegation_id if under else None,
+            delegation_root=under[0].root_id if under else None,
         )  # fmt: skip
         return record.begin(tx, run, "run.begun", [kept]), envelope
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from signoff.app.audit.findings import Findings
 from signoff.app.record import IDS, NOT_FOLDED, folded_names
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.page import digest
 from signoff.core.authority.publication import Publication
@@ -34,6 +35,7 @@ TABLES: Final[dict[type, str]] = {
     ApiKey: "api_keys",
     Halt: "halts",
     Publication: "publications",
+    Delegation: "delegations",
     Subject: "subjects",
 }
 KINDS: Final[dict[str, type]] = {
@@ -45,6 +47,8 @@ KINDS: Final[dict[str, type]] = {
     "hlt": Halt,
     "env": Publication,
     "con": Publication,
+    "dlg": Delegation,
+    "rol": Publication,
     "sub": Subject,
 }
 """What a stream is, by the prefix of its id."""

@@ -7,9 +7,11 @@ from typing import Any
 
 from signoff.core.authority.citation import Cited
 from signoff.core.authority.contract import Risk, ToolContract, ToolDescription
+from signoff.core.authority.delegation import Delegated
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Impact
+from signoff.core.authority.permission import Roles
 from signoff.core.authority.provenance import Traced
 from signoff.core.authority.spend import Spent
 from signoff.core.principal import Agent, Person
@@ -62,3 +64,6 @@ class Bearing:
     traced: Traced | None = None  # where the arguments come from; None where no provenance rule is about the tool
     cited: Cited | None = None  # what the call claims and cites; None where the page asks for no citations
     open_circuit: str = ""  # why calls of this tool are broken off for a while
+    roles: Roles | None = None  # what roles permit; None while no such page is published
+    delegated: Delegated | None = None  # what the run was begun under
+    is_delegation_required: bool = False  # an agent without a delegation may do nothing

@@ -9,7 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.check import bounds, care, citations, fit, limits, provenance, rules, spend, standing
+from signoff.core.authority.check import (
+    bounds,
+    care,
+    citations,
+    delegation,
+    fit,
+    limits,
+    permission,
+    provenance,
+    rules,
+    spend,
+    standing,
+)
 from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, Decision, Duty, Outcome, Verdict
 from signoff.core.authority.envelope import DAY_US, Mode
@@ -78,6 +90,7 @@ CheckFunction = Callable[[Bearing, Mapping[str, Any]], Check]
 PROPOSAL: tuple[CheckFunction, ...] = (
     standing.agent, standing.halt, standing.run, standing.version,
     fit.tool, fit.registered, fit.contract, fit.pin, fit.key, fit.args, fit.resource,
+    delegation.delegation, permission.permission,
     bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, spend.spend_caps,
     bounds.tokens, limits.limits,
     care.risk_class, care.writes, care.mode, rules.rules, provenance.provenance,
@@ -90,9 +103,11 @@ REVERSAL: tuple[CheckFunction, ...] = (
     standing.halt, fit.registered, fit.contract, fit.pin, fit.args, fit.resource, bounds.spend,
     spend.spend_caps,
 )  # fmt: skip
-# The undo tool and its arguments are the contract's choice, so that no page lists it and a key may stand in them.
+# The undo tool and its arguments are the contract's choice, so that no page lists it and a key may stand in them; whom
+# the write was permitted to may have it taken back.
 OWN_REVERSAL, OWN_REVERSAL_CLAIM = (
-    tuple(check for check in checks if check not in (fit.tool, fit.key)) for checks in (PROPOSAL, CLAIM)
+    tuple(check for check in checks if check not in (fit.tool, fit.key, permission.permission))
+    for checks in (PROPOSAL, CLAIM)
 )
 
 
