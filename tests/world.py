@@ -35,6 +35,7 @@ from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, MOVES, NOT_SENT, Action, State
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
@@ -69,6 +70,7 @@ KINDS: dict[type, str] = {
     ApiKey: "key_id",
     Halt: "halt_id",
     Publication: "publication_id",
+    Clearance: "clearance_id",
     Delegation: "delegation_id",
     Subject: "subject_id",
 }

@@ -25,11 +25,13 @@ from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.runs import set_paused
 from signoff.app.audit import AuditReport, audit_rows
 from signoff.app.authority import people, policies, subjects
+from signoff.app.authority.clearances import clear, clearable, withdraw_clearance
 from signoff.app.authority.delegations import Wanted, grant, revoke
 from signoff.app.authority.permissions import publish_roles
 from signoff.app.integrate import integrate
 from signoff.app.payloads import Keyring
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.clearance import Cleared
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ports.storage import Transaction
 from tests.app.test_limits import create, limit, under
@@ -160,11 +162,32 @@ async def _people_and_pages(world: World) -> None:
     await world.publish(envelope(workflow="notes", mode="autonomous", asks=False, cap="5"))
     await world.publish(envelope(workflow="old"))
     await policies.withdraw(node, cast.admin, "envelope", "old", "1")
+    await _cleared(world)
     about = [*TOOLS["book.note"], "subject: \"'text/' + args.text\""]
     await world.publish(contract(book_note=about))
     await world.publish(
         envelope(workflow="brief", mode="autonomous", asks=False, more="logging: {store_transcripts_days: 0}")
     )
+    await _caught_up(world)
+
+
+async def _cleared(world: World) -> None:
+    """One tier is opened and closed again, and opened anew; what it allows stands on a fact."""
+    rule = "{id: r, tool: book.note, when: facts.shelf.is_open, then: allow, tier: routine}"
+    facts = "facts: {shelf: {tool: book.shelf, args: {shelf: \"'a'\"}}}"
+    text = envelope(workflow="tiered", mode="autonomous", more=facts).replace(
+        "  approval_", f"  rules: [{rule}]\n  approval_"
+    )
+    await world.publish(text)
+    for is_kept in (False, True):
+        tier = (await clearable(world.node, world.cast.admin, "tiered")).tiers[0]
+        given, _ = await clear(
+            world.node, world.cast.admin, "tiered", Cleared.TIER, tier.name, tier.digest, "twenty went well"
+        )
+        if not is_kept:
+            await withdraw_clearance(world.node, world.cast.otto, "tiered", given.clearance_id, "wait for the audit")
+    await world.begin("tiered")
+    assert (await world.propose("book.note", {"text": "by the rule"})).state is State.SUCCEEDED
     await _caught_up(world)
 
 

@@ -160,7 +160,7 @@ def test_each_payload_is_committed_to(ledger: Ledger, database: Connection) -> N
     rows = database.execute("SELECT owner, name FROM payloads")
     kinds = {name.partition(".")[0] for _, name in rows}
     in_columns = {name for columns in COMMITTED.values() for name in columns.values()}
-    assert kinds - in_columns == {"vote", "edit", "cancel", "resolution", "hold", "revoked"}
+    assert kinds - in_columns == {"vote", "edit", "cancel", "resolution", "hold", "revoked", "withdrawn", "facts"}
     assert in_columns - kinds == set()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.clearance import Clearance, Cleared
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt, Scope
 from signoff.core.authority.limit import Counted
@@ -82,6 +83,9 @@ def fill(tx: Transaction) -> None:
             is_revoked=True, request_key="req",
         )
     )  # fmt: skip
+    tx.insert(
+        Clearance(tx.tenant, "clr_1", 1, mine, Cleared.TIER, "books", "routine", "digest", "prs_1", 1, mine, "key_1")
+    )
     tx.insert(Publication(tx.tenant, "env_1", 1, mine, "envelope", "name", "1", "digest", "prs_1", 1, mine))
     tx.insert(
         Publication(tx.tenant, "env_0", 2, mine, "envelope", "name", "0", f"sha256:{mine}", "prs_1", 1, mine, True)

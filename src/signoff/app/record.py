@@ -13,6 +13,7 @@ from typing import Any
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, check_move
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
@@ -32,6 +33,7 @@ IDS: dict[type, str] = {
     ApiKey: "key_id",
     Halt: "halt_id",
     Publication: "publication_id",
+    Clearance: "clearance_id",
     Delegation: "delegation_id",
     Subject: "subject_id",
 }

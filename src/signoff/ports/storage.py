@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
@@ -23,7 +24,7 @@ from signoff.core.subject import Subject
 from signoff.ports.vault import WrappedKey
 
 T = TypeVar("T")
-R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication, Delegation, Subject)
+R = TypeVar("R", Action, Run, Person, Agent, ApiKey, Halt, Publication, Delegation, Subject, Clearance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,11 @@ class Authority(Protocol):
     def revoked_delegations(self) -> int:
         """Return how many were revoked: what changes whenever one is."""
 
+    def clearance(self, clearance_id: str) -> Clearance | None: ...
+    def clearances(self, workflow: str) -> list[Clearance]:
+        """Return every clearance of a workflow, withdrawn ones too, newest first."""
+
+    def clearances_in_force(self, workflow: str) -> tuple[Clearance, ...]: ...
     def publication(self, digest: str) -> Publication | None: ...
     def published(self, kind: str, name: str, version: str) -> Publication | None: ...
     def newest_publication(self, kind: str, name: str) -> Publication | None:

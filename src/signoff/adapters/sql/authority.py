@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
 from signoff.adapters.sql.known import Known
-from signoff.adapters.sql.nouns import AGENTS, DELEGATIONS, HALTS, KEYS, PEOPLE, PUBLICATIONS
+from signoff.adapters.sql.nouns import AGENTS, CLEARANCES, DELEGATIONS, HALTS, KEYS, PEOPLE, PUBLICATIONS
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.publication import Publication
@@ -29,6 +30,10 @@ _delegation_by_request = DELEGATIONS.query(_d.request_key == param("key"))
 _delegations = DELEGATIONS.query(_d.delegation_id < param("before"), order=_d.delegation_id.desc(), most=True)
 _delegated = DELEGATIONS.query(_d.root_id == param("root"), order=_d.delegation_id)
 _revoked = Statement(select(func.count()).select_from(t.delegations).where(_d.tenant == param("tenant"), t.REVOKED))
+_c = t.clearances.c
+_clearance = CLEARANCES.query(_c.clearance_id == param("id"))
+_clearances = CLEARANCES.query(_c.workflow == param("workflow"), order=_c.clearance_id.desc())
+_cleared = CLEARANCES.query(_c.workflow == param("workflow"), _c.is_withdrawn == 0, order=_c.clearance_id)
 _p = t.publications.c
 _publication = PUBLICATIONS.query(_p.digest == param("digest"), order=_p.publication_id.desc(), most=True)
 _published = PUBLICATIONS.query(_p.kind == param("kind"), _p.name == param("name"), _p.version == param("version"))
@@ -124,6 +129,18 @@ class SqlAuthority:
             return int(self._connection.run(_revoked, {"tenant": self._tenant}).fetchone()[0])
 
         return self._known.get(Delegation, self._tenant, "revoked", read)
+
+    def clearance(self, clearance_id: str) -> Clearance | None:
+        return CLEARANCES.one(self._connection, _clearance, tenant=self._tenant, id=clearance_id)
+
+    def clearances(self, workflow: str) -> list[Clearance]:
+        return CLEARANCES.all(self._connection, _clearances, tenant=self._tenant, workflow=workflow)
+
+    def clearances_in_force(self, workflow: str) -> tuple[Clearance, ...]:
+        def read() -> tuple[Clearance, ...]:
+            return tuple(CLEARANCES.all(self._connection, _cleared, tenant=self._tenant, workflow=workflow))
+
+        return self._known.get(Clearance, self._tenant, workflow, read)
 
     def publication(self, digest: str) -> Publication | None:
         return PUBLICATIONS.one(self._connection, _publication, tenant=self._tenant, digest=digest, most=1)

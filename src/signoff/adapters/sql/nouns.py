@@ -7,6 +7,7 @@ from signoff.adapters.sql import tables
 from signoff.adapters.sql.rows import Noun
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
@@ -22,6 +23,7 @@ AGENTS = Noun(Agent, tables.agents)
 KEYS = Noun(ApiKey, tables.api_keys)
 HALTS = Noun(Halt, tables.halts)
 PUBLICATIONS = Noun(Publication, tables.publications)
+CLEARANCES = Noun(Clearance, tables.clearances)
 DELEGATIONS = Noun(Delegation, tables.delegations)
 SUBJECTS = Noun(Subject, tables.subjects)
 VOTES = Noun(Vote, tables.votes)
@@ -37,7 +39,7 @@ NOUNS: dict[type, Noun[Any]] = {
         KEYS,
         HALTS,
         PUBLICATIONS,
-        DELEGATIONS,
+        CLEARANCES,
         DELEGATIONS,
         VOTES,
         IMPACTS,

@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.limit import Counted
@@ -68,6 +69,7 @@ api_keys = _of("api_keys", ApiKey, "key_id")
 halts = _of("halts", Halt, "halt_id")
 subjects = _of("subjects", Subject, "subject_id")
 publications = _of("publications", Publication, "publication_id")
+clearances = _of("clearances", Clearance, "clearance_id")
 delegations = _of("delegations", Delegation, "delegation_id")
 votes = _of("votes", Vote, "action_id", "digest", "person_id")
 impacts = _of("impacts", Counted, "action_id", "key")
@@ -212,6 +214,7 @@ Index("runs_open", runs.c.tenant, runs.c.agent_id, runs.c.state, sqlite_where=OP
 Index("runs_request", runs.c.tenant, runs.c.request_key, sqlite_where=runs.c.request_key.isnot(None), unique=True)
 Index("halts_request", halts.c.tenant, halts.c.request_key, sqlite_where=halts.c.request_key.isnot(None), unique=True)
 Index("halts_active", halts.c.tenant, halts.c.is_lifted)
+Index("clearances_workflow", clearances.c.tenant, clearances.c.workflow, clearances.c.is_withdrawn)
 Index("agents_name", agents.c.tenant, agents.c.name, unique=True)
 Index("keys_holder", api_keys.c.tenant, api_keys.c.holder)
 Index("publications_digest", publications.c.tenant, publications.c.digest)

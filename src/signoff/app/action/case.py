@@ -9,6 +9,7 @@ from signoff.app.action.delegated import bearing_of_delegation
 from signoff.app.action.hand import Hand
 from signoff.app.action.traces import bearing_of_traces
 from signoff.app.answers import NOTHING, Facts
+from signoff.app.authority.clearances import bearing_of_clearances
 from signoff.app.payloads import Seal, gone
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
@@ -149,6 +150,7 @@ def bearing(
     known = pages.tool(tool)
     live = world.systems.live(known[1].server, known[0]) if known else None
     envelope = world.shelf.envelope(tx, run.envelope)
+    tiers, is_reviewed = bearing_of_clearances(tx, envelope, known[0] if known else None)
     traced = cited = None
     if known is not None and reversal is None and args is not None:
         traced, cited = bearing_of_traces(world, tx, run, envelope, known[0], args, claims or {}, besides)
@@ -177,6 +179,8 @@ def bearing(
         fact_problem=facts.problem,
         is_gathered=is_gathered,
         claims=claims or {},
+        open_tiers=tiers,
+        is_reviewed=is_reviewed,
         traced=traced,
         cited=cited,
         roles=pages.roles,

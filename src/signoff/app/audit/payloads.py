@@ -15,6 +15,7 @@ from signoff.app.audit.state import TABLES, Rows, Told
 from signoff.app.payloads import Keyring
 from signoff.app.setup import TAGS
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.errors import Corrupt, SignoffError
@@ -38,11 +39,12 @@ COMMITTED: Final[dict[type, dict[str, str]]] = {
     Run: {"task": "task", "summary": "summary", "turned": "turn"},
     Person: {"profile": "profile"},
     Halt: {"reason": "reason"},
+    Clearance: {"reason": "reason"},
     Delegation: {"purpose": "purpose", "condition": "condition"},
     Subject: {"reason": "reason"},
 }
 """Columns that hold a commitment, and the first part of the name of the payload it is to."""
-KEYED: Final = (Run, Person, Halt, Delegation, Subject)
+KEYED: Final = (Run, Person, Halt, Clearance, Delegation, Subject)
 """What has a payload key of its own."""
 REMEMBERED: Final = 1024  # runs, which come with their actions; subjects are asked for only where one is named
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from signoff.app.audit.findings import Findings
 from signoff.app.record import IDS, NOT_FOLDED, folded_names
 from signoff.core.action.lifecycle import Action
+from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
 from signoff.core.authority.page import digest
@@ -35,6 +36,7 @@ TABLES: Final[dict[type, str]] = {
     ApiKey: "api_keys",
     Halt: "halts",
     Publication: "publications",
+    Clearance: "clearances",
     Delegation: "delegations",
     Subject: "subjects",
 }
@@ -47,6 +49,7 @@ KINDS: Final[dict[str, type]] = {
     "hlt": Halt,
     "env": Publication,
     "con": Publication,
+    "clr": Clearance,
     "dlg": Delegation,
     "rol": Publication,
     "sub": Subject,

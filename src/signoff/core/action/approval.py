@@ -17,6 +17,9 @@ from signoff.core.principal import Person
 from signoff.core.run import Run
 from signoff.ledger.canonical import canonical, sha256_hex
 
+STEPPED_UP = frozenset({"step_up"})
+"""Assurances of a voter who proved anew, for this very vote, who they are. Nothing here can show one yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -115,11 +118,22 @@ def counts_for(duty: Duty, person: Person, action: Action, run: Run) -> bool:
 
 
 def is_met(action: Action, run: Run, duties: Sequence[Duty], votes: Sequence[Vote], people: dict[str, Person]) -> bool:
-    """Tell whether the standing votes meet every duty; a vote may serve several, a person counts once in each."""
+    """Tell whether the standing votes meet every duty; a vote may serve several, a person counts once in each.
+
+    Where people of different roles are owed, each counts under the role of their vote, which the receipt tells.
+    """
     return all(
-        len({vote.person_id for vote in votes if counts_for(duty, people[vote.person_id], action, run)}) >= duty.count
+        _is_met(duty, [vote for vote in votes if counts_for(duty, people[vote.person_id], action, run)])
         for duty in duties
     )
+
+
+def _is_met(duty: Duty, votes: Sequence[Vote]) -> bool:
+    if duty.step_up:
+        votes = [vote for vote in votes if vote.assurance in STEPPED_UP]
+    if duty.distinct_roles:  # a person has one vote on a digest, so that as many roles are as many people
+        return len({vote.role for vote in votes} & set(duty.roles)) >= duty.count
+    return len({vote.person_id for vote in votes}) >= duty.count
 
 
 def may_vote(
@@ -135,8 +149,9 @@ def may_vote(
         Conflict: not waiting, past its deadline, another digest, or a second vote.
         Forbidden: no role that is owed, or the requester where someone else is owed.
     """
-    role = may_edit(action, duties, person, shown, now)
-    if any(vote.person_id == person.person_id and vote.digest == action.digest for vote in votes):
+    first = may_edit(action, duties, person, shown, now)
+    cast = [vote for vote in votes if vote.digest == action.digest]
+    if any(vote.person_id == person.person_id for vote in cast):
         raise _late("You have voted on this digest already.", "approval.already_voted")
     if not any(counts_for(duty, person, action, run) for duty in duties):
         raise Forbidden(
@@ -145,7 +160,17 @@ def may_vote(
             fix="Ask another holder of the role.",
             code="approval.own_request",
         )
-    return role
+    return _role_for(action, run, duties, person, cast, first)
+
+
+def _role_for(
+    action: Action, run: Run, duties: Sequence[Duty], person: Person, cast: Sequence[Vote], first: str
+) -> str:
+    """Return the role under which a vote counts; where people of different roles are owed, one that has no vote yet."""
+    apart = [duty for duty in duties if duty.distinct_roles and counts_for(duty, person, action, run)]
+    taken = {vote.role for vote in cast if vote.decision == "approve"}
+    mine = sorted(set(person.roles) & {role for duty in apart for role in duty.roles})
+    return next((role for role in mine if role not in taken), first)
 
 
 def may_edit(action: Action, duties: Sequence[Duty], person: Person, shown: str, now: int) -> str:

@@ -6,23 +6,34 @@ from typing import Any
 
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.contract import Effect, Risk
-from signoff.core.authority.decision import Check, ask, ask_by_default, deny, inert, passed
+from signoff.core.authority.decision import Check, Duty, ask, ask_by_default, deny, inert, passed
 from signoff.core.authority.envelope import Mode
 
 
 def risk_class(b: Bearing, _: Mapping[str, Any]) -> Check:
-    """Class C asks; class D is denied until the compliance owner's review is on record."""
+    """Class C asks; class D is denied until the compliance owner's review is on record, then asks two people."""
     assert b.contract is not None
-    if b.contract.risk is Risk.D:
+    if b.contract.risk is Risk.D and not b.is_reviewed:
         return deny(
             "class", "class_d_unreviewed", "Class D needs the compliance owner's policy review on record first."
         )
     worst = max(b.contract.risk, b.reversal.original_risk) if b.reversal else b.contract.risk
+    if worst is Risk.D:
+        return _class_d(b)
     if worst >= Risk.C and b.contract.effect is not Effect.READ:
         return ask_by_default(
             "class", "class_c", "Class C (money, messages sent, access, irreversible) asks each time."
         )
     return passed("class")
+
+
+def _class_d(b: Bearing) -> Check:
+    roles = tuple(sorted(set(b.envelope.approval_roles)))
+    if len(roles) < 2:
+        why = f"Class D takes two people of different roles; the page names {len(roles)} in `approval_roles`."
+        return deny("class", "class_d_one_role", why)
+    two = Duty(roles, 2, True, b.envelope.expires_us, "class_d", distinct_roles=True)
+    return ask("class", "class_d", "Class D asks two people of different roles each time, whatever allows.", two)
 
 
 def writes(b: Bearing, _: Mapping[str, Any]) -> Check:
