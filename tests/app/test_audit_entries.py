@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from signoff.adapters.marks import HmacMarks
 from signoff.adapters.sql.engine import Connection
 from signoff.adapters.sql.tables import metadata
 from signoff.ledger.entry import decode, encode, leaf_hash
@@ -136,17 +137,19 @@ def test_a_stream_of_no_kind_is_found(ledger: Ledger, attacker: Connection) -> N
     data = encode(
         {"v": 1, "type": "x", "tenant": TENANT, "stream": "zzz_1", "seq": 1, "prev": "", "at": ledger.now, "set": {}}
     )
-    attacker.execute("INSERT INTO entries VALUES (?, 'zzz_1', 1, ?, NULL, ?)", [TENANT, ledger.now, data])
+    insert(attacker, "zzz_1", 1, ledger.now, data)
     assert [one for one in ledger.audit(attacker).findings if one.stream == "zzz_1"]
 
 
-def test_a_well_made_entry_of_someone_who_writes_the_database_is_not_found(
-    ledger: Ledger, attacker: Connection
-) -> None:
-    """What is new and in order looks like work of the node: keep others from writing the database while it runs."""
+@pytest.mark.parametrize("has_key", [False, True], ids=["with the database alone", "with the log key too"])
+def test_a_well_made_entry_takes_the_log_key(ledger: Ledger, attacker: Connection, has_key: bool) -> None:
+    """What is new and in order looks like work of the node, but for its mark, which takes a key file."""
     stream = attacker.execute("SELECT person_id FROM people ORDER BY 1 LIMIT 1").fetchone()[0]
-    append(attacker, stream, "people", "person_id", {"roles": ["admin", "auditor", "author", "operator", "Clerk"]})
-    assert ledger.audit(attacker).is_sound
+    roles = ["admin", "auditor", "author", "operator", "Clerk"]
+    marks = HmacMarks(ledger.keys) if has_key else None
+    append(attacker, stream, "people", "person_id", {"roles": roles}, marks=marks)
+    found = [(one.table, one.column, one.stream) for one in ledger.audit(attacker).findings]
+    assert found == ([] if has_key else [("entries", "mark", stream)])
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
@@ -166,6 +169,13 @@ def write(connection: Connection, stream: str, seq: int, data: bytes) -> None:
         connection.execute(f"UPDATE {table} SET head = ? WHERE {key} = ?", [leaf_hash(data).hex(), stream])
 
 
+def insert(connection: Connection, stream: str, seq: int, at: int, data: bytes, mark: bytes | None = None) -> None:
+    names = "tenant, stream, seq, at, entry, mark"
+    connection.execute(
+        f"INSERT INTO entries ({names}) VALUES (?, ?, ?, ?, ?, ?)", [TENANT, stream, seq, at, data, mark]
+    )
+
+
 def append(
     connection: Connection,
     stream: str,
@@ -173,6 +183,7 @@ def append(
     key: str,
     members: dict[str, Any],
     votes: list[dict[str, Any]] | None = None,
+    marks: HmacMarks | None = None,
 ) -> None:
     """Add an entry that waits for the tree, with the row to match, as the node itself would."""
     seq, head = connection.execute(f"SELECT seq, head FROM {table} WHERE {key} = ?", [stream]).fetchone()
@@ -188,7 +199,7 @@ def append(
             columns = ", ".join(row)
             connection.execute(f"INSERT INTO votes ({columns}) VALUES ({', '.join('?' for _ in row)})", [*row.values()])
     data = encode(entry)
-    connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, NULL, ?)", [TENANT, stream, seq + 1, at, data])
+    insert(connection, stream, seq + 1, at, data, marks.mark(TENANT, data) if marks else None)
     there = {column.name for column in metadata.tables[table].columns}
     changes = {"seq": seq + 1, "head": leaf_hash(data).hex()} | {
         name: json.dumps(value) if isinstance(value, list) else value

@@ -296,24 +296,6 @@ def count(connection: Connection, table: str) -> int:
 # --- an entry that looks like the node's own -------------------------------------------------------------------------
 
 
-def test_a_forged_entry_that_fits_in_every_other_way_is_found_and_named(ledger: Ledger, attacker: Connection) -> None:
-    """It has its row, its number and the hash of the one before: only the mark takes a key that is in no database."""
-    stream, seq, at, row = newest(attacker)
-    forged = entry_after(stream, seq, row, at)
-    attacker.execute(
-        "INSERT INTO entries (tenant, stream, seq, at, entry) VALUES ('default', ?, ?, ?, ?)",
-        [stream, seq + 1, at, forged],
-    )
-    attacker.execute(
-        "UPDATE agents SET epoch = epoch + 1, seq = ?, head = ? WHERE agent_id = ?",
-        [seq + 1, leaf_hash(forged).hex(), stream],
-    )
-    report = ledger.audit(attacker)
-    assert ("entries", "mark", stream, seq + 1) in [
-        (one.table, one.column, one.stream, one.seq) for one in report.findings
-    ]
-
-
 def newest(attacker: Connection) -> tuple[str, int, int, bytes]:
     """Return stream, number, time and bytes of the last entry of an agent."""
     found: tuple[str, int, int, bytes] = attacker.execute(
