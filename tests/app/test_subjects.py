@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Erasure of a subject: by one key everything goes that was kept of it, from every file, and the log still verifies."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,6 +270,34 @@ async def test_whoever_still_reads_an_older_state_puts_the_rewriting_off_and_not
     shown = await subjects.show(about.node, about.cast.admin, ERASED)
     assert shown.subject.scrubbed_at is not None
     assert found_in(about.folder, [b"Arbuthnot"]) == []
+
+
+async def test_a_call_that_was_sealed_under_a_key_that_went_meanwhile_is_sealed_anew(about: World) -> None:
+    """The subject is erased between the sealing and the commit: nothing may be kept under the destroyed key."""
+    first = await posted(about)
+    real = about.node.storage.transact
+    erased: list[bool] = []
+
+    async def transact(tenant: str, body: Any, guards: Any = ()) -> Any:
+        if not erased:
+            erased.append(True)
+            await erase(about)
+        return await real(tenant, body, guards)
+
+    about.node.storage.transact = transact  # type: ignore[method-assign]
+    second = await about.propose(args=MINE | {"amount": 42})
+    about.node.storage.transact = real  # type: ignore[method-assign]
+    assert second.subject not in (None, first.subject)
+    assert (await about.document(second))["args"]["proposed"]["shelf"] == A
+    await about.check_ledger()
+
+
+async def test_two_calls_that_meet_a_subject_at_once_share_it(about: World) -> None:
+    one, two = await asyncio.gather(
+        about.propose(args=MINE), about.propose(args=MINE | {"amount": 2}), return_exceptions=False
+    )
+    assert one.subject == two.subject is not None
+    await about.check_ledger()
 
 
 async def test_an_erasure_that_no_entry_tells_of_is_found(about: World) -> None:

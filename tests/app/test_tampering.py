@@ -69,7 +69,11 @@ def test_a_changed_column_is_found_and_named(ledger: Ledger, attacker: Connectio
         for value in others(attacker, table, column, key):
             attacker.execute("SAVEPOINT edit")
             where = " AND ".join(f'"{name}" = ?' for name in key)
-            attacker.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE {where}', [value, *key.values()])
+            try:
+                attacker.execute(f'UPDATE "{table}" SET "{column}" = ? WHERE {where}', [value, *key.values()])
+            except sqlite3.IntegrityError:  # a unique index of some rows only: an erased subject has followers
+                attacker.execute("RELEASE edit")
+                continue
             report = ledger.audit(attacker)
             attacker.execute("ROLLBACK TO edit")
             attacker.execute("RELEASE edit")

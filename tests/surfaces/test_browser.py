@@ -112,7 +112,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=found, args=ARGUMENTS) as browser,
     ):
-        asked = envelope(version="2", more="logging: {redact_pii: true}\n")
+        asked = envelope(version="2", more="models: {reasoning: frontier}\n")
         office.ok("PUT", f"/v1/envelopes/{WORKFLOW}", {"text": asked}, who="arthur")
         run_id = office.begin()
         body = {"tool": "erp.create_journal_entry", "args": ENTRY, "rationale": "It matches its order."}
@@ -127,7 +127,7 @@ def test_a_person_goes_from_signing_in_to_a_receipt_that_verifies(scene: Scene, 
     with scene.visit() as visit:
         page, action_id, receipt_id = visit.page, scene.done["action_id"], scene.done["receipt_id"]
         expect(page.get_by_role("region", name="1 control is asked for and does nothing")).to_contain_text(
-            re.compile(r"Asked for by logging\.redact_pii, line \d+ of invoice_reconcile 2")
+            re.compile(r"Asked for by models, line \d+ of invoice_reconcile 2")
         )
         line = page.locator("table.actions tr", has=page.locator(f"a[href='/actions/{action_id}']"))
         expect(line).to_contain_text("Done")

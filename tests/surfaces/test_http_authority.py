@@ -101,8 +101,20 @@ def test_every_tool_is_shown_with_its_pin_and_what_its_server_offers_now(office:
     assert write["pin"] == write["live_digest"]
 
 
+def test_a_subject_is_shown_and_erased_by_an_admin_alone(office: Office) -> None:
+    """Nobody names a subject in a path or a query, where it would be logged."""
+    body = {"subject": "vendor/V-0000"}
+    unknown = office.call("POST", "/v1/subjects/show", body, who="admin")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "subject.unknown")
+    assert "V-0000" not in unknown.text
+    assert office.call("POST", "/v1/subjects/erase", body | {"reason": "x"}, who="admin").status_code == 404
+
+
 BAD: list[tuple[str, str, Any, str, int, str]] = [
     ("GET", "/v1/people", None, "zoe", 403, "forbidden"),
+    ("POST", "/v1/subjects/show", {"subject": "x"}, "otto", 403, "forbidden"),
+    ("POST", "/v1/subjects/erase", {"subject": "x", "reason": "y"}, "audra", 403, "forbidden"),
+    ("POST", "/v1/subjects/erase", {"subject": "x"}, "admin", 422, "malformed"),
     ("GET", "/v1/people?cursor=x", None, "admin", 422, "cursor.unknown"),
     ("POST", "/v1/people", {"name": "x", "roles": ["not a role"]}, "admin", 422, "malformed"),
     ("POST", "/v1/people", {"name": "x", "roles": []}, "otto", 403, "forbidden"),

@@ -13,6 +13,7 @@ from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Malformed, NotFound, Unavailable
 from signoff.core.principal import Caller, require
+from signoff.core.redaction import redacted
 from signoff.ledger import bundle as bundles
 from signoff.ledger import merkle
 from signoff.ledger.canonical import from_base64
@@ -199,7 +200,15 @@ async def receipt_shown(world: World, caller: Caller, receipt_id: str) -> Docume
     Raises:
         NotFound: there is none such for this caller.
     """
-    data = await world.storage.view(caller.tenant, lambda tx: receipt_bundle(world, tx, caller, receipt_id))
+
+    def body(tx: Transaction) -> tuple[bytes | None, bool]:
+        data = receipt_bundle(world, tx, caller, receipt_id, is_leaving=False)
+        owed = tx.receipts.get(receipt_id)
+        action = tx.actions.get(owed.action_id) if owed else None
+        run = tx.runs.get(action.run_id) if action else None
+        return data, run is not None and world.shelf.envelope(tx, run.envelope).redact_pii
+
+    data, is_masked = await world.storage.view(caller.tenant, body)
     if data is None:
         return None
     parts = bundles.read(data)
@@ -225,6 +234,8 @@ async def receipt_shown(world: World, caller: Caller, receipt_id: str) -> Docume
         "result": outcome.value.get("result") if outcome else None,
         "inclusion": inclusion,
     }
+    if is_masked:
+        shown |= {name: redacted(shown[name]) for name in ("changes", "result")}
     return shown
 
 

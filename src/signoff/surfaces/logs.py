@@ -6,7 +6,6 @@ words never hold payloads (`core/errors.py`): what a library raised may repeat t
 """
 
 import logging
-import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -16,10 +15,10 @@ from typing import Any, Final, TextIO
 import orjson
 
 from signoff.core.errors import SignoffError
+from signoff.core.redaction import mask
 
-# What looks like a key or token of ours (an API key, a compact JWT) is never written, wherever it came from.
-_SECRET: Final = re.compile(r"sgk_[0-9a-f]{8,}_?[0-9a-f]*|eyJ[\w-]{4,}(?:\.[\w-]*){1,2}|(?i:bearer)\s+[^\s\"']+")
 _FRAMES_MAX = 30
+MESSAGE_MAX = 16384
 _QUIET: Final = ("uvicorn", "mcp", "httpx2", "httpcore2", "asyncio", "anyio")
 
 
@@ -55,8 +54,8 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
 
 
 def masked(text: str) -> str:
-    """Return the text with whatever looks like a key or token replaced."""
-    return _SECRET.sub("[secret]", text)
+    """Return the text with whatever looks like personal data, a key or a token replaced, wherever it came from."""
+    return mask(text[:MESSAGE_MAX])
 
 
 def told(error: BaseException) -> dict[str, Any]:

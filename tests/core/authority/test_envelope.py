@@ -214,12 +214,9 @@ def test_controls_that_nobody_keeps_are_named_with_their_line() -> None:
     assert [(one.asked_by, one.line) for one in inert] == [
         ("models", 4),
         ("budgets.max_tokens_per_task", 9),
-        ("logging.redact_pii", 21),
-        ("logging.store_transcripts_days", 22),
         ("safety.block_on_prompt_injection_score_gte", 24),
     ]
     assert all(one.control and one.consequence for one in inert)
-    assert "logging.redact_pii" not in [one.asked_by for one in inert_controls(loaded(LONG))]
     assert inert_controls(loaded(HEAD + ROLES)) == ()
-    kept = inert_controls(loaded(SHORT), active=["models", "logging.redact_pii"])
-    assert [one.line for one in kept] == [9, 22, 24]
+    kept = inert_controls(loaded(SHORT), active=["models"])
+    assert [one.line for one in kept] == [9, 24]

@@ -19,6 +19,7 @@ from signoff.app.action.explain import explain
 from signoff.app.action.facts import known_when
 from signoff.app.action.hand import Hand
 from signoff.app.action.late import late_find
+from signoff.app.action.masking import masked_action, masks_action, masks_run, may_leave
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.action.receipts import statement_of
 from signoff.app.world import World
@@ -28,6 +29,7 @@ from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import from_value
 from signoff.core.errors import NotFound
 from signoff.core.principal import Caller
+from signoff.core.redaction import redacted
 from signoff.core.run import Run, RunState
 from signoff.ledger.bundle import Opening, Proof, bundle
 from signoff.ledger.canonical import canonical
@@ -96,6 +98,8 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
         if action.state in CONCLUDED:
             shown["key"] = action.key
+        if masks_action(world.shelf.envelope(tx, run.envelope), action):
+            return masked_action(shown)
     return shown
 
 
@@ -202,13 +206,18 @@ def brief(action: Action, run: Run) -> Document:
     }
 
 
-def run_document(world: World, tx: Transaction, run: Run) -> Document:
-    """Return the document of a run with its actions in brief."""
-    task = world.keyring.open(tx, run.run_id, "task") or {}
+def run_document(world: World, tx: Transaction, run: Run, *, for_agent: bool = False) -> Document:
+    """Return the document of a run with its actions in brief; for people what was said in it may be masked."""
+    said: Document = {
+        "task": world.keyring.open(tx, run.run_id, "task") or {},
+        "summary": world.keyring.open(tx, run.run_id, "summary") if run.summary else None,
+    }
     actions = tx.actions.of_run(run.run_id)
     spent = sum(action.settled_usd_micros for action in actions)
     reserved = sum(action.reserved_usd_micros for action in actions)
     page = world.shelf.envelope(tx, run.envelope)
+    if not for_agent and masks_run(page, run):
+        said = redacted(said)
     return {
         "run_id": run.run_id,
         "workflow": run.workflow,
@@ -220,9 +229,9 @@ def run_document(world: World, tx: Transaction, run: Run) -> Document:
         "state": str(run.state),
         "turned": turned(run) | {"reason": _turned_why(world, tx, run)} if run.turned_at is not None else None,
         "erased": _erased(None if run.erased_at is None else (run.erased_at, "retention")),
-        "task": task.get("task"),
-        "labels": task.get("labels", {}),
-        "summary": world.keyring.open(tx, run.run_id, "summary") if run.summary else None,
+        "task": said["task"].get("task"),
+        "labels": said["task"].get("labels", {}),
+        "summary": said["summary"],
         "budgets": {
             "max_tool_calls": page.budgets.calls_max,
             "cap_usd_micros": page.budgets.cap_usd_micros,
@@ -270,8 +279,13 @@ def timeline(tx: Transaction, run: Run) -> list[Document]:
     return sorted(found_, key=lambda item: (item["at"], item["stream"], item["seq"]))
 
 
-def receipt_bundle(world: World, tx: Transaction, caller: Caller, receipt_id: str) -> bytes | None:
+def receipt_bundle(
+    world: World, tx: Transaction, caller: Caller, receipt_id: str, *, is_leaving: bool = True
+) -> bytes | None:
     """Return the canonical bytes of a receipt, with its proof once there is one; None until it is signed.
+
+    Args:
+        is_leaving: it is handed out, so that openings with personal data stay here where its page says so.
 
     Raises:
         NotFound: there is none such for this caller.
@@ -292,6 +306,9 @@ def receipt_bundle(world: World, tx: Transaction, caller: Caller, receipt_id: st
     signed = envelope(said, receipt.key_id, receipt.signature)
     place = tx.ledger.locate(receipt.action_id, receipt.seq)
     openings = _openings(world, tx, action, said) if not caller.is_agent else {}
+    if is_leaving:
+        page = world.shelf.envelope(tx, run.envelope)
+        openings = {name: one for name, one in openings.items() if may_leave(page, one.value)}
     epoch = None if place is None else world.logs[tx.tenant].at(place)
     # What an old backup had promised and not yet integrated lies in the log that followed: no proof fits its promise.
     if place is None or epoch is None or epoch.origin != receipt.log:

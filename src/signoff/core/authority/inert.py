@@ -28,8 +28,6 @@ INERT: Mapping[str, tuple[str, str]] = {
         "reopened tasks",
         "Nothing tells whether a task was reopened: it is done once what `requires` names has succeeded.",
     ),
-    "logging.redact_pii": ("redaction", "Nothing is redacted: personal data is kept as it came, encrypted."),
-    "logging.store_transcripts_days": ("retention", "Nothing is deleted by age: payloads stay until they are erased."),
     "safety.block_on_prompt_injection_score_gte": (
         "injection score",
         "There is no scorer: no text is scored and nothing is blocked for its score.",
@@ -46,8 +44,6 @@ def inert_controls(envelope: Envelope, active: Collection[str] = ()) -> tuple[In
     found = []
     for key, (control, consequence) in INERT.items():
         if key in active or (line := envelope.lines.get(key)) is None:
-            continue
-        if key == "logging.redact_pii" and not envelope.redact_pii:
             continue
         found.append(InertControl(control, key, line, consequence))
     return tuple(sorted(found, key=lambda inert: inert.line))

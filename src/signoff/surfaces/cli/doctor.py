@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CLOCK_SLACK_US: Final = 2_000_000
 SHOWN_MAX: Final = 200
 # What this version does not keep; where no page asks for one it is off, where one does it is inert.
-NOT_KEPT: Final = ("token budget", "model routing", "redaction", "retention", "injection score")
+NOT_KEPT: Final = ("token budget", "model routing", "injection score")
 KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
     ("review windows", "what a page holds waits, and no timer stands in for an approval"),
@@ -31,6 +31,9 @@ KEPT: Final = (
     ("budgets", "money and tool calls of a task, reserved before a call is sent"),
     ("provenance", "where an envelope says so, values come from the task or from a trusted read of the run"),
     ("citations", "where an envelope asks for them, a claim quotes what the run has read"),
+    ("redaction", "where an envelope says so, personal data and secrets are masked once nobody decides on them"),
+    ("retention", "what is kept of a run goes when it reaches the days of its envelope, by its key"),
+    ("erasure", "a subject that a tool contract names goes by its own key, and the log still verifies"),
     ("ledger", "state and its entry commit together; receipts are signed"),
 )
 

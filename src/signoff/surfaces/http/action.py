@@ -54,7 +54,9 @@ def action_routes(world: World) -> APIRouter:
         return json_reply(await action_document(world, caller, action_id), status)
 
     async def run_shown(caller: Caller, run: Run, status: int = 200) -> Response:
-        found = await world.storage.view(caller.tenant, lambda tx: run_document(world, tx, run))
+        found = await world.storage.view(
+            caller.tenant, lambda tx: run_document(world, tx, run, for_agent=caller.is_agent)
+        )
         return json_reply(found, status)
 
     @routes.post("/v1/runs", tags=["runs"], **call(a.Run, body=b.RunBody, status=201))
