@@ -62,8 +62,9 @@ class DirectoryLock:
 def connect(server: Server) -> Connector:
     """Return a connector for a contract's server."""
     if server.kind == "mcp_stdio":
+        named = [*((name, name) for name in server.env), *server.env_as]
         return McpConnector(
-            stdio(server.command, {name: os.environ[name] for name in server.env if name in os.environ})
+            stdio(server.command, {name: os.environ[ours] for name, ours in named if ours in os.environ})
         )
     if server.kind == "mcp_http" and server.url:
         return McpConnector(http(server.url))

@@ -24,8 +24,16 @@ class Pages:
     withdrawn: frozenset[str]  # digests of envelopes
     roles: Roles | None = None  # the newest page of what people's roles permit; None before the first
 
-    def tool(self, name: str) -> tuple[ToolContract, Contract] | None:
-        return self.tools.get(name)
+    def tool(self, name: str, environment: str | None = None) -> tuple[ToolContract, Contract] | None:
+        """Return a tool with its contract as it holds in an environment; None where its system is not there.
+
+        Without an environment no server may be reached through it, where there is one for each.
+        """
+        known = self.tools.get(name)
+        if known is None or environment is None or not known[1].servers:
+            return known
+        contract = known[1].within(environment)
+        return (known[0], contract) if contract is not None else None
 
 
 @dataclass(slots=True)
@@ -70,8 +78,25 @@ class Shelf:
         self._envelopes[digest] = envelope
         return envelope
 
-    def contract(self, tx: Transaction, digest: str) -> Contract:
-        """Return a contract file by digest, also one that a newer version has replaced."""
+    def contract(self, tx: Transaction, digest: str, environment: str | None = None) -> Contract:
+        """Return a contract file by digest, also one that a newer version has replaced, as it holds in an environment.
+
+        Raises:
+            NotFound: no such contract is published here, or its system is not in that environment.
+            Corrupt: its stored text no longer loads, or has another digest.
+        """
+        known = self._contract(tx, digest)
+        bound = known if environment is None else known.within(environment)
+        if bound is not None:
+            return bound
+        raise NotFound(
+            what=f"The system of this tool is not in the environment {str(environment)[:64]!r}.",
+            why="Its contract names a server for each environment, and none for this one.",
+            fix="Begin the run in another environment, or publish the contract with a server for it.",
+            code="contract.other_environment",
+        )
+
+    def _contract(self, tx: Transaction, digest: str) -> Contract:
         if known := self._contracts.get(digest):
             return known
         published = tx.authority.publication(digest)
@@ -105,7 +130,7 @@ class Shelf:
         tools: dict[str, tuple[ToolContract, Contract]] = {}
         twice: set[str] = set()
         for published in tx.authority.publications("contract"):
-            contract = self.contract(tx, published.digest)
+            contract = self._contract(tx, published.digest)
             for name, tool in contract.tools.items():
                 twice |= {name} & tools.keys()
                 tools[name] = tool, contract

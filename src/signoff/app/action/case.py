@@ -57,7 +57,7 @@ def load(world: World, tx: Transaction, action_id: str) -> Case:
     action = found(tx.actions.get(action_id), action_id)
     run = tx.runs.get(action.run_id)
     assert run is not None
-    contract = world.shelf.contract(tx, action.contract)
+    contract = world.shelf.contract(tx, action.contract, run.environment)
     revision = action.revision
     require_kept(tx, action, run)
     envelope = world.shelf.envelope(tx, run.envelope)
@@ -147,7 +147,7 @@ def bearing(
         args: that are decided on, an edit's too.
     """
     pages = world.shelf.pages(tx)
-    known = pages.tool(tool)
+    known = pages.tool(tool, run.environment)
     live = world.systems.live(known[1].server, known[0]) if known else None
     envelope = world.shelf.envelope(tx, run.envelope)
     tiers, is_reviewed = bearing_of_clearances(tx, envelope, known[0] if known else None)
@@ -172,7 +172,7 @@ def bearing(
         is_contract_as_decided=(
             known is None
             or decided_under in (None, known[1].digest)
-            or governs_alike(tool, world.shelf.contract(tx, decided_under), known[1])
+            or governs_alike(tool, world.shelf.contract(tx, decided_under, run.environment), known[1])
         ),
         is_resource_known=is_resource_known,
         facts=facts.results,

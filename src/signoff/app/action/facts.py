@@ -83,9 +83,9 @@ async def fetch(
     given = {"args": as_named(world, contract, tool, args)}
 
     async def one(fact: Fact) -> Asked:
-        source = known.tool(fact.tool)
+        source = known.tool(fact.tool, run.environment)
         if source is None:
-            raise _unfit(fact, f"No published tool contract knows {fact.tool}.")
+            raise _unfit(fact, f"No published tool contract knows {fact.tool} in {run.environment}.")
         max_age = min(fact.max_age_us, FRESH_US) if for_claim else fact.max_age_us
         return await _asked(world, run, fact, *source, given, max_age)
 

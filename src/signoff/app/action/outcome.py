@@ -16,7 +16,7 @@ async def conflict_of(world: World, tenant: str, action_id: str) -> tuple[str, s
     def kept(tx: Transaction) -> tuple[Case, object, object, Contract]:
         case = load(world, tx, action_id)
         check = case.tool.undo.check if case.tool.undo else None
-        present = world.shelf.pages(tx).tool(check.read) if check else None
+        present = world.shelf.pages(tx).tool(check.read, case.run.environment) if check else None
         image = world.keyring.open(tx, action_id, f"image.{case.action.fence}")
         return case, result_of(world, tx, case.action), image, present[1] if present else case.contract
 

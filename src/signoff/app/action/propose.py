@@ -32,7 +32,8 @@ from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, checks
 from signoff.core.action.lifecycle import Action, State
-from signoff.core.authority.contract import Effect
+from signoff.core.authority.bearing import Bearing
+from signoff.core.authority.contract import Contract, Effect, ToolContract
 from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
 from signoff.core.authority.policy import decide
 from signoff.core.errors import Conflict, NotFound
@@ -92,11 +93,11 @@ async def propose(
         Conflict: the idempotency key was used with other content.
     """
     seal, run = await _run_of(world, caller, proposal.run_id)
-    await _look(world, caller.tenant, proposal.tool)
+    await _look(world, run, proposal.tool)
     minted = ids_for_action(world)
     tag = seal.tag([proposal.tool, proposal.args])
     request_key, request_tag = _request(caller, proposal, seal)
-    said = _said(seal, await meet_of(world, caller.tenant, proposal.tool, proposal.args), minted.action, proposal)
+    said = _said(seal, await meet_of(world, run, proposal.tool, proposal.args), minted.action, proposal)
 
     def admit(tx: Transaction) -> tuple[Action, Case | None, bool]:
         if request_key and (earlier := tx.actions.by_request(request_key)):
@@ -105,51 +106,18 @@ async def propose(
         now_run = tx.runs.get(run.run_id)
         assert now_run is not None
         require_unerased(now_run)
-        known = world.shelf.pages(tx).tool(proposal.tool)
+        known = world.shelf.pages(tx).tool(proposal.tool, run.environment)
         is_read = known is not None and known[0].effect is Effect.READ
         if not is_read and not proposal.again and (earlier := tx.actions.by_content(run.run_id, tag)):
             require_standing(tx, caller)
             return earlier, None, False
         tool, contract = known or (None, None)
-        resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
-        gathers = tool is not None and (
-            (tool.effect is Effect.WRITE and needs_gathering(tool))
-            or needs_facts(world.shelf.envelope(tx, now_run.envelope), tool.name)
+        action, b, decision, gathers = first_look(
+            world, tx, caller, now_run, proposal, said, minted, tag, tool, contract
         )
-        b = bearing(
-            world, tx, now_run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known,
-            claims=proposal.claims, is_gathered=not gathers, args=proposal.args,
-        )  # fmt: skip
-        b = with_sums(world, tx, b, proposal.args)
-        subject, is_subject_known = subject_tag(world, tx.tenant, contract, tool, proposal.args)
-        b = replace(b, is_subject_known=False) if not is_subject_known else b
-        decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
+        if request_key:
+            action = changed(action, request_key=request_key, request_tag=request_tag)
         payloads = said.payloads
-        action = Action(
-            tenant=tx.tenant,
-            action_id=minted.action,
-            seq=0,
-            head="",
-            run_id=run.run_id,
-            state=State.PROPOSED,
-            tool=proposal.tool,
-            effect=str(tool.effect) if tool else "write",
-            risk=str(tool.risk) if tool else "C",
-            contract=contract.digest if contract else "",
-            by=caller.id,
-            key=minted.key,
-            proposed_at=tx.now,
-            content_tag=tag,
-            args_proposed=payloads[0].commitment,
-            args_effective=payloads[0].commitment,
-            claims=payloads[1].commitment if proposal.claims else None,
-            request_key=request_key,
-            request_tag=request_tag,
-            resource=resource,
-            reserved_usd_micros=decision.reserve_usd_micros,
-            epoch=caller.epoch,
-            subject=keep(tx, said.met, subject),
-        )
         if decision.verdict is not Verdict.DENY and gathers:
             return record.begin(tx, action, "action.proposed", payloads, counted(b, action)), None, True
         row, more = decided(tx, now_run, action, decision, minted, said.seal, None)
@@ -173,7 +141,7 @@ async def propose(
                     guards=(run.run_id, tag, run.delegation_root or run.run_id),
                 )
             except Moved:
-                met = await meet_of(world, caller.tenant, proposal.tool, proposal.args)
+                met = await meet_of(world, run, proposal.tool, proposal.args)
                 said = _said(seal, met, minted.action, proposal)
         raise too_busy()
 
@@ -199,6 +167,64 @@ async def propose(
     # `wait`, unlike `await`, leaves the leg alone when the caller is cancelled.
     done, _ = await asyncio.wait({running}, timeout=wait_s)
     return running.result() if done else action
+
+
+def first_look(
+    world: World,
+    tx: Transaction,
+    caller: Caller,
+    run: Run,
+    proposal: Proposal,
+    said: Said,
+    minted: Ids,
+    tag: str,
+    tool: ToolContract | None,
+    contract: Contract | None,
+) -> tuple[Action, Bearing, Decision, bool]:
+    """Return a proposal as it is recorded, what bears on it, the decision, and whether something is to be gathered.
+
+    Args:
+        tag: keyed digest of tool and arguments.
+        tool: as a published contract knows it, with that contract; None where none does.
+    """
+    resource, is_known = resource_tag(world, tx.tenant, contract, tool, proposal.args)
+    gathers = tool is not None and (
+        (tool.effect is Effect.WRITE and needs_gathering(tool))
+        or needs_facts(world.shelf.envelope(tx, run.envelope), tool.name)
+    )
+    b = bearing(
+        world, tx, run, proposal.tool, tag, "", caller.epoch, None, is_resource_known=is_known,
+        claims=proposal.claims, is_gathered=not gathers, args=proposal.args,
+    )  # fmt: skip
+    b = with_sums(world, tx, b, proposal.args)
+    subject, is_subject_known = subject_tag(world, tx.tenant, contract, tool, proposal.args)
+    b = replace(b, is_subject_known=False) if not is_subject_known else b
+    decision = within_quotas(world, tx, b, caller.id, decide(b, proposal.args))
+    payloads = said.payloads
+    action = Action(
+        tenant=tx.tenant,
+        action_id=minted.action,
+        seq=0,
+        head="",
+        run_id=run.run_id,
+        state=State.PROPOSED,
+        tool=proposal.tool,
+        effect=str(tool.effect) if tool else "write",
+        risk=str(tool.risk) if tool else "C",
+        contract=contract.digest if contract else "",
+        by=caller.id,
+        key=minted.key,
+        proposed_at=tx.now,
+        content_tag=tag,
+        args_proposed=payloads[0].commitment,
+        args_effective=payloads[0].commitment,
+        claims=payloads[1].commitment if proposal.claims else None,
+        resource=resource,
+        reserved_usd_micros=decision.reserve_usd_micros,
+        epoch=caller.epoch,
+        subject=keep(tx, said.met, subject),
+    )
+    return action, b, decision, gathers
 
 
 async def onward(world: World, action: Action, minted: Ids | None = None, case: Case | None = None) -> Action:
@@ -371,10 +397,10 @@ async def _run_of(world: World, caller: Caller, run_id: str) -> tuple[Seal, Run]
     return known
 
 
-async def _look(world: World, tenant: str, tool: str) -> None:
+async def _look(world: World, run: Run, tool: str) -> None:
     """Make sure the tool's server was asked lately what it offers."""
-    pages = world.shelf.present(tenant)
+    pages = world.shelf.present(run.tenant)
     if pages is None:
-        pages = await world.storage.view(tenant, world.shelf.pages)
-    if known := pages.tool(tool):
+        pages = await world.storage.view(run.tenant, world.shelf.pages)
+    if known := pages.tool(tool, run.environment):
         await world.systems.look(known[1].server)

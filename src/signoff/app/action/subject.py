@@ -15,6 +15,7 @@ from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.authority.contract import Contract, ToolContract
 from signoff.core.errors import Conflict, SignoffError
+from signoff.core.run import Run
 from signoff.core.subject import Subject
 from signoff.ports.storage import Transaction
 from signoff.ports.vault import WrappedKey
@@ -74,13 +75,13 @@ async def meet(world: World, tenant: str, tag: str | None) -> Met | None:
     return Met(world.mint("sub"), tag, seal, wrapped)
 
 
-async def meet_of(world: World, tenant: str, tool: str, args: Mapping[str, Any]) -> Met | None:
+async def meet_of(world: World, run: Run, tool: str, args: Mapping[str, Any]) -> Met | None:
     """Return the subject of a call by the contract that was in force last; `keep` looks whether it still is."""
-    pages = world.shelf.present(tenant)
-    known = pages.tool(tool) if pages else None
+    pages = world.shelf.present(run.tenant)
+    known = pages.tool(tool, run.environment) if pages else None
     if known is None or known[0].subject is None:
         return None
-    return await meet(world, tenant, subject_tag(world, tenant, known[1], known[0], args)[0])
+    return await meet(world, run.tenant, subject_tag(world, run.tenant, known[1], known[0], args)[0])
 
 
 def keep(tx: Transaction, met: Met | None, tag: str | None) -> str | None:

@@ -190,8 +190,8 @@ def _wrote_before(world: World, tx: Transaction, write: Action, read: Action) ->
         return False
     if write.resource is not None and read.resource is not None:
         return write.resource == read.resource
-    return _server(world, tx, write) == _server(world, tx, read)
+    return _servers(world, tx, write) == _servers(world, tx, read)
 
 
-def _server(world: World, tx: Transaction, action: Action) -> Server:
-    return world.shelf.contract(tx, action.contract).server
+def _servers(world: World, tx: Transaction, action: Action) -> tuple[Server, ...]:
+    return world.shelf.contract(tx, action.contract).reached

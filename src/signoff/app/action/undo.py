@@ -148,7 +148,7 @@ def _original(
     rules.require_reversible(case.action, case.tool)
     assert case.tool.undo is not None
     name = case.tool.undo.tool
-    present = world.shelf.pages(tx).tool(name) or (case.contract.tools[name], case.contract)
+    present = world.shelf.pages(tx).tool(name, run.environment) or (case.contract.tools[name], case.contract)
     return case, result_of(world, tx, case.action), present
 
 

@@ -133,7 +133,8 @@ async def tools(world: World, caller: Caller) -> Page:
         return [(published, world.shelf.contract(tx, published.digest)) for published in found]
 
     published = await world.storage.view(caller.tenant, body)
-    looks = [asyncio.ensure_future(world.systems.look(contract.server)) for _, contract in published]
+    servers = dict.fromkeys(server for _, contract in published for server in contract.reached)
+    looks = [asyncio.ensure_future(world.systems.look(server)) for server in servers]
     if looks:
         _, late = await asyncio.wait(looks, timeout=LOOK_S)
         for look in late:
@@ -257,13 +258,14 @@ def _envelope_line(world: World, tx: Transaction, published: Publication) -> Doc
 
 
 def _tool_line(world: World, published: Publication, contract: Contract, tool: ToolContract) -> Document:
-    live = world.systems.live(contract.server, tool)
-    if live is None:
+    lives = [world.systems.live(server, tool) for server in contract.reached]
+    live = lives[0]
+    if any(one is None for one in lives):
         state = "unavailable"
     elif tool.schema_digest is None:
         state = "unpinned"
     else:
-        state = "pinned" if live[1] == tool.schema_digest else "changed"
+        state = "pinned" if all(one and one[1] == tool.schema_digest for one in lives) else "changed"
     return {
         "system": published.name,
         "tool": tool.name,

@@ -85,7 +85,8 @@ async def publish_contract(
     require(caller, "author")
     contract, findings = load_contract(text, file)
     if contract is not None:
-        world.systems.forget(contract.server)
+        for server in contract.reached:
+            world.systems.forget(server)
     if contract is not None and (offered := await _offered(world, contract)):
         contract, findings = load_contract(text, file, offered)
     if contract is None:
@@ -98,10 +99,14 @@ async def _offered(world: World, contract: Contract) -> dict[str, ToolDescriptio
     """Return the tools of a contract as its server describes them now, those left out that are pinned otherwise."""
     with suppress(TimeoutError, SignoffError):
         async with asyncio.timeout(LOOK_S):
-            await world.systems.look(contract.server)
+            await asyncio.gather(*(world.systems.look(server) for server in contract.reached))
     pins = {tool.server_name: tool.schema_digest for tool in contract.tools.values()}
-    offered = world.systems.offered(contract.server)
-    return {name: tool for name, (tool, digest) in offered.items() if pins.get(name) in (None, digest)}
+    return {
+        name: tool
+        for server in reversed(contract.reached)
+        for name, (tool, digest) in world.systems.offered(server).items()
+        if pins.get(name) in (None, digest)
+    }
 
 
 async def withdraw(world: World, caller: Caller, kind: str, name: str, version: str) -> Publication:
@@ -172,7 +177,8 @@ def _require_untaken(world: World, tx: Transaction, system: str, mine: Contract 
         theirs = world.shelf.contract(tx, published.digest)
         if mine is None or published.name == system:
             continue
-        theirs_on_server = {tool.server_name for tool in theirs.tools.values() if theirs.server == mine.server}
+        is_shared = not set(theirs.reached).isdisjoint(mine.reached)
+        theirs_on_server = {tool.server_name for tool in theirs.tools.values() if is_shared}
         taken = sorted(
             name for name, tool in mine.tools.items() if name in theirs.tools or tool.server_name in theirs_on_server
         )

@@ -15,6 +15,7 @@ from signoff.core.authority.reading import Reader
 from signoff.core.authority.rule import Expression
 from signoff.core.authority.schema import argument_problems, result_problems, schema_problems
 from signoff.core.authority.tool import (
+    BY_ENVIRONMENT,
     Contract,
     DryRun,
     Effect,
@@ -92,7 +93,8 @@ def _read(reader: Reader, page: Page, descriptions: Mapping[str, ToolDescription
             f"This version reads format {FORMAT}.",
             "Update Signoff, or write the file in the older format.",
         )
-    server = _server(reader, top.get("server"))
+    servers = _servers(reader, top.get("server"))
+    server = BY_ENVIRONMENT if servers else _server(reader, top.get("server"))
     nodes: dict[str, Node] = {}
     tools = top.get("tools")
     if tools is not None and (tools.kind != "map" or not tools.pairs):
@@ -106,7 +108,7 @@ def _read(reader: Reader, page: Page, descriptions: Mapping[str, ToolDescription
     read = {name: ToolReader(reader, name, node, effects, described).read() for name, node in nodes.items()}
     _check_server_names(reader, read, nodes)
     _check_schemas(reader, described, nodes)
-    return Contract(page.file, page.text, page.digest, number, server, read)
+    return Contract(page.file, page.text, page.digest, number, server, read, servers)
 
 
 def _effect(node: Node) -> Effect | None:
@@ -152,31 +154,62 @@ def _check_schemas(reader: Reader, described: Mapping[str, ToolDescription | Non
             )
 
 
-def _server(reader: Reader, node: Node | None) -> Server:
+def _servers(reader: Reader, node: Node | None) -> dict[str, Server]:
+    """Return the server of each environment; none where the file names one server for all."""
+    if node is None or node.kind != "map" or not any(key.text == "environments" for key, _ in node.pairs):
+        return {}
+    by_name = reader.fields(node, "server", ("environments",)).get("environments")
+    if by_name is None or by_name.kind != "map" or not by_name.pairs:
+        wanted = "environments by their names, each with its server"
+        reader.wrong(by_name or node, "server.environments", wanted, "Write `{sandbox: {mcp: {url: ...}}}`.")
+        return {"": BY_ENVIRONMENT}
+    found: dict[str, Server] = {}
+    for key, item in by_name.pairs:
+        if reader.name(key, "the name of an environment") is None:
+            continue
+        server = _server(reader, item, f"server.environments.{key.text}", ("mcp", "http", "python"))
+        if twin := next((name for name, other in found.items() if other == server), None):
+            reader.error(
+                item,
+                "contract.same_server",
+                f"The environments {quoted(twin)} and {quoted(key.text)} have one server.",
+                "What is tried in one would be done in the other.",
+                "Name another server, or other variables for its credentials; or leave one environment out.",
+            )
+        found[key.text] = server
+    return found
+
+
+def _server(
+    reader: Reader,
+    node: Node | None,
+    where: str = "server",
+    known: tuple[str, ...] = ("mcp", "http", "python", "environments"),
+) -> Server:
     """Return how the system is reached; with a finding, a server that reaches nothing."""
     nowhere = Server("python")
-    fields = reader.fields(node, "server", ("mcp", "http", "python"))
+    fields = reader.fields(node, where, known)
     if node is not None and node.kind == "map" and len(fields) != 1:
         reader.error(
             node,
             "contract.server",
-            "`server` takes one of `mcp`, `http` and `python`.",
-            "A file describes one system, reached in one way.",
+            f"`{where}` takes one of {', '.join(f'`{one}`' for one in known[:-1])} and `{known[-1]}`.",
+            "A file describes one system, reached in one way in each environment.",
             'Write `server: {mcp: {command: ["signoff-sample", "erp"]}}`, for instance.',
         )
         return nowhere
     if "mcp" in fields:
-        return _mcp_server(reader, fields["mcp"])
+        return _mcp_server(reader, fields["mcp"], f"{where}.mcp")
     if "http" in fields:
-        inner = reader.fields(fields["http"], "server.http", ("base_url",), required=("base_url",))
-        return Server("http", url=_url(reader, inner.get("base_url"), "server.http.base_url"))
+        inner = reader.fields(fields["http"], f"{where}.http", ("base_url",), required=("base_url",))
+        return Server("http", url=_url(reader, inner.get("base_url"), f"{where}.http.base_url"))
     if "python" in fields:
-        module = reader.text(fields["python"], "server.python")
+        module = reader.text(fields["python"], f"{where}.python")
         if module is not None and not _MODULE.fullmatch(module):
             reader.error(
                 fields["python"],
                 "contract.server",
-                f"`server.python` is {quoted(module)}.",
+                f"`{where}.python` is {quoted(module)}.",
                 "It takes the dotted name of a module.",
                 "Write it like `package.module`.",
             )
@@ -184,49 +217,65 @@ def _server(reader: Reader, node: Node | None) -> Server:
     return nowhere
 
 
-def _mcp_server(reader: Reader, node: Node) -> Server:
-    inner = reader.fields(node, "server.mcp", ("command", "url", "env"))
+def _mcp_server(reader: Reader, node: Node, where: str) -> Server:
+    inner = reader.fields(node, where, ("command", "url", "env"))
     if node.kind == "map" and ("command" in inner) == ("url" in inner):
         reader.error(
             node,
             "contract.server",
-            "`server.mcp` takes either `command` or `url`.",
+            f"`{where}` takes either `command` or `url`.",
             "A server is started here, or reached where it runs.",
             'Write `{command: ["signoff-sample", "erp"]}`.',
         )
-    env = reader.texts(inner.get("env"), "server.mcp.env", names=False)
-    for item in inner["env"].items if "env" in inner else ():
-        if item.kind == "scalar" and item.text in env and not _ENV.fullmatch(item.text):
-            reader.error(
-                item,
-                "contract.env",
-                "`server.mcp.env` takes names of environment variables only.",
-                "Values would put secrets into a file that people read and sign.",
-                "Write the variable's name, and set its value where Signoff is started.",
-            )
+    env, env_as = _env(reader, inner.get("env"), f"{where}.env")
     if "url" in inner:
         if "env" in inner:
             reader.error(
                 inner["env"],
                 "contract.no_meaning",
-                "`server.mcp.env` has no meaning with `url`.",
+                f"`{where}.env` has no meaning with `url`.",
                 "Only a server that is started here is given variables.",
                 "Remove it.",
             )
-        return Server("mcp_http", url=_url(reader, inner["url"], "server.mcp.url"))
-    return Server("mcp_stdio", command=_command(reader, inner.get("command")), env=env)
+        return Server("mcp_http", url=_url(reader, inner["url"], f"{where}.url"))
+    return Server("mcp_stdio", command=_command(reader, inner.get("command"), where), env=env, env_as=env_as)
 
 
-def _command(reader: Reader, node: Node | None) -> tuple[str, ...]:
+def _env(reader: Reader, node: Node | None, where: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Return the variables a started server may see: by the same names, or each by its own name and ours."""
+    if node is not None and node.kind == "map":
+        pairs = [(key, value) for key, value in node.pairs if reader.text(value, f"{where}.{key.text}") is not None]
+        for one in (part for pair in pairs for part in pair):
+            _check_variable(reader, one, where)
+        return (), tuple((key.text, value.text) for key, value in pairs)
+    names = reader.texts(node, where, names=False)
+    for item in node.items if node is not None else ():
+        if item.kind == "scalar" and item.text in names:
+            _check_variable(reader, item, where)
+    return names, ()
+
+
+def _check_variable(reader: Reader, node: Node, where: str) -> None:
+    if not _ENV.fullmatch(node.text):
+        reader.error(
+            node,
+            "contract.env",
+            f"`{where}` takes names of environment variables only.",
+            "Values would put secrets into a file that people read and sign.",
+            "Write the variable's name, and set its value where Signoff is started.",
+        )
+
+
+def _command(reader: Reader, node: Node | None, where: str) -> tuple[str, ...]:
     """Return program and arguments in order; the same word may stand twice."""
     if node is None:
         return ()
     if node.kind != "list" or not node.items:
         reader.wrong(
-            node, "server.mcp.command", "a list: the program and its arguments", 'Write `["signoff-sample", "erp"]`.'
+            node, f"{where}.command", "a list: the program and its arguments", 'Write `["signoff-sample", "erp"]`.'
         )
         return ()
-    words = [reader.text(item, f"server.mcp.command[{index}]", numbers=True) for index, item in enumerate(node.items)]
+    words = [reader.text(item, f"{where}.command[{index}]", numbers=True) for index, item in enumerate(node.items)]
     return tuple(word for word in words if word is not None)
 
 

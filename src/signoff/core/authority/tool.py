@@ -5,14 +5,14 @@ Nothing here is believed from the server: effect, risk and reversal are a person
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from signoff.core.authority.rule import Expression
 
 Reversibility = Literal["reversible", "manual", "irreversible"]
-ServerKind = Literal["mcp_stdio", "mcp_http", "http", "python"]
+ServerKind = Literal["mcp_stdio", "mcp_http", "http", "python", "by_environment"]
 
 
 class Effect(StrEnum):
@@ -131,18 +131,30 @@ class ToolContract:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How the system is reached. `env` names the variables a started server may see; values never stand in a file."""
+    """How the system is reached. `env` names the variables a started server may see; values never stand in a file.
+
+    `env_as` has pairs of names: what the started server calls a variable, and what this node calls it.
+    """
 
     kind: ServerKind
     command: tuple[str, ...] = ()
     url: str | None = None
     module: str | None = None
     env: tuple[str, ...] = ()
+    env_as: tuple[tuple[str, str], ...] = ()
+
+
+BY_ENVIRONMENT = Server("by_environment")
+"""Stands where no environment was said for a system that has a server in each: nothing is reached through it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One file: a system and its tools. `digest` is over the file's exact bytes."""
+    """One file: a system and its tools. `digest` is over the file's exact bytes.
+
+    `servers` has a server for each environment, where the system has one of its own in each; `server` is then the one
+    of the environment that was said (`within`), and `BY_ENVIRONMENT` before.
+    """
 
     file: str
     text: str
@@ -150,6 +162,19 @@ class Contract:
     format: int
     server: Server
     tools: Mapping[str, ToolContract]
+    servers: Mapping[str, Server] = field(default_factory=dict)
+
+    def within(self, environment: str) -> "Contract | None":
+        """Return this contract as it holds in one environment; None where the system is not there."""
+        if not self.servers:
+            return self
+        server = self.servers.get(environment)
+        return replace(self, server=server) if server is not None else None
+
+    @property
+    def reached(self) -> tuple[Server, ...]:
+        """Every server by which the system is reached, whatever the environment."""
+        return tuple(self.servers.values()) or (self.server,)
 
 
 def governs_alike(name: str, mine: Contract, other: Contract) -> bool:

@@ -30,13 +30,16 @@ def descriptions_of(shell: Shell, contracts: "Iterable[Contract]") -> "dict[str,
             await connector.close()
 
     async def ask_all() -> "dict[Server, dict[str, ToolDescription]]":
-        return {server: await ask(server) for server in dict.fromkeys(one.server for one in contracts)}
+        return {
+            server: await ask(server) for server in dict.fromkeys(each for one in contracts for each in one.reached)
+        }
 
     offered = asyncio.run(ask_all())
     return {
         name: found
         for contract in contracts
+        for server in reversed(contract.reached)
         for name, tool in contract.tools.items()
-        if (found := offered[contract.server].get(tool.server_name)) is not None
+        if (found := offered[server].get(tool.server_name)) is not None
         and tool.schema_digest in (None, schema_digest(found))
     }

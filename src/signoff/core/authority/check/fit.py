@@ -21,7 +21,7 @@ def registered(b: Bearing, _: Mapping[str, Any]) -> Check:
     """A published tool contract knows the tool."""
     if b.contract is not None:
         return passed("registered")
-    return deny("registered", "tool_unregistered", f"No published tool contract knows {b.tool}.")
+    return deny("registered", "tool_unregistered", f"No published tool contract knows {b.tool} in {b.run.environment}.")
 
 
 def contract(b: Bearing, _: Mapping[str, Any]) -> Check:
