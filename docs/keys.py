@@ -207,7 +207,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "completed", "[erp.pay]", "[]", "page.type"),
     Key("done.not_reopened_within", "none", "a task that is reopened within it was not done", "24h", "soon",
         "page.type"),
-    Key("loops.max_identical_calls", "3", "the same call in one run", "3", "0", "page.range"),
+    Key("loops.max_identical_calls", "3", "the same call in one run; of reads, those that told nothing new", "3", "0", "page.range"),
     Key("loops.max_denials", "3", "then the run may only read", "3", "three", "page.type"),
     Key("loops.max_steps", "40", "proposals of one run", "40", '"40"', "page.type"),
     Key("loops.max_run_seconds", "900", "time of one run, without the time people were waited for", "900", "1e3",

@@ -35,6 +35,7 @@ from signoff.app.setup import open_tenant
 from signoff.app.systems import Systems
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, MOVES, NOT_SENT, Action, State
+from signoff.core.authority.circuit import Circuits
 from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
@@ -374,6 +375,7 @@ class World:
             mirror=CheckpointMirror(self.folder / "mirror"),
             installation=INSTALLATION,
             node=mint("nod", self.clock.now(), self.chance.bytes(10)),
+            circuits=Circuits(sends=1000),  # most playbooks have a system fail more often than any breaker bears
             log_keys=keys.verifier_keys(),
         )
 

@@ -28,6 +28,7 @@ from signoff.app.authority import people
 from signoff.app.systems import Systems
 from signoff.app.world import TENANT, World
 from signoff.core.action.doubt import Answer
+from signoff.core.authority.circuit import Circuits
 from signoff.core.authority.contract import Contract, ToolContract
 from signoff.core.errors import SignoffError
 from signoff.settings import Settings
@@ -88,6 +89,8 @@ async def _live(order: Order) -> int:
         if order.jobs == (FIRST_START,):
             return await _first_start(world, order)
         await _shorten(world)
+        # What is proved here is what becomes of each fault; a breaker would keep most of them from being met.
+        world.circuits = Circuits(sends=100)
         office = Office(world, order.life, order.patience_s)
         plays = [CASES[name].play(Desk(office, slot)) for slot, name in enumerate(order.jobs)]
         ends = await asyncio.gather(*plays, return_exceptions=True)

@@ -179,6 +179,7 @@ def _world(
         node=mint("nod", clock.now(), chance.bytes(10)),
         log_keys=keys.verifier_keys(),
         quotas=settings.quotas,
+        circuits=settings.circuits,
     )
 
 

@@ -41,6 +41,7 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "at": [0], "by": ["agt_1"], "origin": ["origin"],
     "subject_id": ["sub_1"], "tag": ["tag"], "envelope": ["a!", "b!"], "beyond": [(0, "")],
     "impact_key": ["impact"], "until": [10],
+    "tool": ["a!", "b!"],
     "since": [0], "clearance_id": ["clr_1"], "workflow": ["books"], "delegation_id": ["dlg_1"], "root_id": ["dlg_1"],
     "window_us": [10], "began": [0],
 }  # fmt: skip

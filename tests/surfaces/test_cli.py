@@ -240,16 +240,21 @@ def test_reading_a_directory_without_an_installation_makes_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("late", "jump", "wrong"),
+    ("late", "jump", "silent", "more", "wrong"),
     [
-        ("0.0", "1.9", []),
-        ("2.0", "-0.5", ["late finds"]),
-        ("0.0", "3.0", ["clock"]),
-        ("1.0", "-9e3", ["clock", "late finds"]),
+        ("0.0", "1.9", "0.0", "", []),
+        ("2.0", "-0.5", "0.0", "", ["late finds"]),
+        ("0.0", "3.0", "0.0", "", ["clock"]),
+        ("1.0", "-9e3", "0.0", "", ["clock", "late finds"]),
+        ("0.0", "0.0", "2.0", "", ["approvals"]),
+        ("0.0", "0.0", "0.0", 'signoff_circuit_open{tool="erp.pay"} 1.0\n', ["circuits"]),
     ],
 )
-def test_doctor_reads_alarms_off_the_metrics_of_a_server(late: str, jump: str, wrong: list[str]) -> None:
+def test_doctor_reads_alarms_off_the_metrics_of_a_server(
+    late: str, jump: str, silent: str, more: str, wrong: list[str]
+) -> None:
     text = f'# HELP x y\nx{{a="b c"}} 1.0\nsignoff_actions_found_late {late}\nsignoff_clock_jump_seconds {jump}\n'
+    text += f"signoff_approvals_escalated {silent}\n{more}"
     lines = measured(lambda path: text.encode())
     assert [one.name for one in lines if one.state == "wrong"] == wrong
     assert all(one.fix for one in lines if one.state == "wrong")

@@ -7,6 +7,7 @@ Only a recorded checkpoint is ever shown, and proofs are for its size or a small
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from signoff.app.action.circuits import open_circuits
 from signoff.app.action.documents import Document, receipt_bundle, when
 from signoff.app.audit import AuditReport, audit
 from signoff.app.world import World
@@ -36,6 +37,7 @@ class Vitals:
     unsigned: int
     late: int
     escalated: int
+    broken_off: dict[str, str]
     clock_jump_s: float
 
 
@@ -258,6 +260,7 @@ async def vitals(world: World, tenant: str) -> Vitals:
             lag_s=max(0, tx.now - min(due)) / 1_000_000 if due else 0.0,
             unsigned=len(tx.receipts.unsigned(DUE_MAX)),
             late=len(tx.actions.late("", DUE_MAX)),
+            broken_off=open_circuits(world, tx),
             escalated=len(tx.actions.escalated("", DUE_MAX)),
             clock_jump_s=world.clock.jump_us() / 1_000_000,
         )

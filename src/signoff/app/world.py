@@ -14,6 +14,7 @@ from signoff.app.payloads import Keyring, Seal
 from signoff.app.remembered import Remembered
 from signoff.app.systems import Systems
 from signoff.core import ids
+from signoff.core.authority.circuit import Circuits
 from signoff.core.authority.quota import Quotas
 from signoff.core.run import Run
 from signoff.ledger.epochs import Epochs
@@ -99,6 +100,7 @@ class World:
     node: str
     is_alone: bool = True  # this process alone owns the database
     quotas: Quotas = field(default_factory=Quotas)
+    circuits: Circuits = field(default_factory=Circuits)
     shelf: Shelf = field(default_factory=Shelf)
     answers: Answers = field(default_factory=Answers)
     remembered: Remembered = field(default_factory=Remembered)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import Action, State
+from signoff.core.authority.circuit import Sent
 from signoff.core.authority.clearance import Clearance
 from signoff.core.authority.delegation import Delegation
 from signoff.core.authority.halt import Halt
@@ -111,6 +112,12 @@ class Actions(Protocol):
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
         """Return what the run has done, without the action `besides`."""
+
+    def same_calls(self, run_id: str, content_tag: str) -> list[str]:
+        """Return the ids of a run's actions with this content, newest first."""
+
+    def sends_of(self, tool: str) -> Iterator[Sent]:
+        """Yield the last sends of a tool, newest first; at least a hundred, if there are so many."""
 
     def votes(self, action_id: str) -> list[Vote]: ...
     def add_vote(self, vote: Vote) -> None: ...

@@ -10,9 +10,11 @@ from signoff.adapters.sql import tables as t
 from signoff.adapters.sql.engine import Connection, Statement, param
 from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.nouns import ACTIONS, RUNS, VOTES
+from signoff.adapters.sql.sends import KEPT, ToolSends
 from signoff.adapters.sql.tally import Line, RunTally
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
+from signoff.core.authority.circuit import Sent
 from signoff.core.run import Run, Tally
 from signoff.ports.storage import Lease, Receipt
 
@@ -36,6 +38,7 @@ _HELD_OVER = ACTIONS.query(
     t.HELD, _a.hold_until <= param("now"), _a.action_id > param("after"), order=_a.action_id, most=True
 )
 _FOUND_LATE = ACTIONS.query(t.LATE, _a.action_id > param("after"), order=_a.action_id, most=True)
+_SENDS = ACTIONS.query(_a.tool == param("tool"), t.SENT, order=_a.claimed_at.desc(), most=True)
 _LINES = Statement(
     select(
         _a.action_id,
@@ -144,6 +147,16 @@ class SqlActions:
 
     def tally(self, run_id: str, content_tag: str, besides: str) -> Tally:
         return self._of_run(run_id).tally(content_tag, besides, self._now)
+
+    def same_calls(self, run_id: str, content_tag: str) -> list[str]:
+        return self._of_run(run_id).same_calls(content_tag)
+
+    def sends_of(self, tool: str) -> Iterator[Sent]:
+        def read() -> ToolSends:
+            newest = ACTIONS.all(self._connection, _SENDS, tenant=self._tenant, tool=tool, most=KEPT)
+            return ToolSends(reversed(newest))
+
+        return self._known.get(ToolSends, self._tenant, tool, read).newest_first()
 
     def votes(self, action_id: str) -> list[Vote]:
         return VOTES.all(self._connection, _VOTES, tenant=self._tenant, action=action_id)

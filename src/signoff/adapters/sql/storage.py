@@ -24,6 +24,7 @@ from signoff.adapters.sql.known import Known
 from signoff.adapters.sql.ledger import SqlLedger
 from signoff.adapters.sql.nouns import NOUNS
 from signoff.adapters.sql.payloads import SqlPayloads, SqlSubjects
+from signoff.adapters.sql.sends import ToolSends
 from signoff.adapters.sql.spending import Spending
 from signoff.adapters.sql.stored import SqlStored
 from signoff.adapters.sql.sums import SqlSums
@@ -87,6 +88,10 @@ class SqlTransaction:
         tally: RunTally | None = self._known.peek(RunTally, self.tenant, row.run_id)
         if tally is not None:
             tally.put(Line.of(row))
+        if row.claimed_at is not None:
+            sends: ToolSends | None = self._known.peek(ToolSends, self.tenant, row.tool)
+            if sends is not None:
+                sends.put(row)
         if periods := self._known.each(Spending, self.tenant):
             run = self.runs.get(row.run_id)
             for period in periods.values():

@@ -162,6 +162,7 @@ BUSY: ColumnElement[bool] = literal_column(
 WAITING: ColumnElement[bool] = literal_column("state IN ('held', 'pending_approval')")
 ESCALATED: ColumnElement[bool] = literal_column("escalated_at IS NOT NULL AND state = 'pending_approval'")
 HELD: ColumnElement[bool] = literal_column("state = 'held'")
+SENT: ColumnElement[bool] = literal_column("claimed_at IS NOT NULL")
 OPEN_RUN: ColumnElement[bool] = literal_column("state IN ('open', 'paused')")
 UNDER: ColumnElement[bool] = literal_column("delegation_id IS NOT NULL")
 REVOKED: ColumnElement[bool] = literal_column("is_revoked = 1")
@@ -176,6 +177,7 @@ Index("actions_approval", actions.c.tenant, actions.c.approval_id, sqlite_where=
 Index("actions_resource", actions.c.tenant, actions.c.resource, sqlite_where=BUSY)
 Index("actions_escalated", actions.c.tenant, actions.c.action_id, sqlite_where=ESCALATED)
 Index("actions_held", actions.c.tenant, actions.c.hold_until, sqlite_where=HELD)
+Index("actions_sent", actions.c.tenant, actions.c.tool, actions.c.claimed_at, sqlite_where=SENT)
 Index("actions_late", actions.c.tenant, actions.c.action_id, sqlite_where=LATE)
 Index("actions_waiting", actions.c.tenant, actions.c.by, actions.c.state, sqlite_where=WAITING)
 Index(

@@ -9,6 +9,7 @@ from signoff.core.run import Tally
 
 NO_FAULT = (
     "halted", "run_paused", "tool_unavailable", "preview_unavailable", "target_unavailable", "too_many_waiting",
+    "circuit_open",
 )  # fmt: skip
 
 
@@ -98,6 +99,10 @@ class RunTally:
     def newest_write(self, tag: str) -> str | None:
         """Return the id of the newest write with this content."""
         return self._newest.get(tag)
+
+    def same_calls(self, tag: str) -> list[str]:
+        """Return the ids of all actions with this content, newest first."""
+        return sorted((action_id for action_id, line in self._lines.items() if line[0] == tag), reverse=True)
 
     def _waited(self, besides: str, now: int) -> tuple[int, int]:
         """Return how long people were waited for, a time that several waited counted once; and how many wait now."""

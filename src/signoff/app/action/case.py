@@ -2,11 +2,13 @@
 """A case: one action with everything a leg needs of it, read in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from signoff.app.action.circuits import open_circuit
 from signoff.app.action.delegated import bearing_of_delegation
 from signoff.app.action.hand import Hand
+from signoff.app.action.polling import without_news
 from signoff.app.action.traces import bearing_of_traces
 from signoff.app.answers import NOTHING, Facts
 from signoff.app.authority.clearances import bearing_of_clearances
@@ -17,7 +19,7 @@ from signoff.core.action.lifecycle import Action
 from signoff.core.action.preview import Preview, from_value
 from signoff.core.authority import quota
 from signoff.core.authority.bearing import Bearing, Reversal
-from signoff.core.authority.contract import Contract, Expression, Risk, ToolContract, governs_alike
+from signoff.core.authority.contract import Contract, Effect, Expression, Risk, ToolContract, governs_alike
 from signoff.core.authority.decision import Decision
 from signoff.core.authority.envelope import Envelope
 from signoff.core.errors import Forbidden, NotFound, SignoffError
@@ -154,11 +156,14 @@ def bearing(
     traced = cited = None
     if known is not None and reversal is None and args is not None:
         traced, cited = bearing_of_traces(world, tx, run, envelope, known[0], args, claims or {}, besides)
+    tally = tx.actions.tally(run.run_id, tag, besides)
+    if known and known[0].effect is Effect.READ and tally.identical >= envelope.loops.identical_calls_max:
+        tally = replace(tally, identical=without_news(world, tx, run.run_id, tag, besides))
     return Bearing(
         now=tx.now,
         run=run,
         envelope=envelope,
-        tally=tx.actions.tally(run.run_id, tag, besides),
+        tally=tally,
         halts=tx.authority.halts_in_force(),
         agent=tx.authority.agent(run.agent_id),
         principal=tx.authority.person(run.principal_id),
@@ -179,6 +184,7 @@ def bearing(
         fact_problem=facts.problem,
         is_gathered=is_gathered,
         claims=claims or {},
+        open_circuit=open_circuit(world, tx, tool) if known else "",
         open_tiers=tiers,
         is_reviewed=is_reviewed,
         traced=traced,

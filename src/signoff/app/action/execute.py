@@ -49,7 +49,7 @@ log = logging.getLogger("signoff.execute")
 BEGIN_WITHIN_US = 2_000_000
 RETRY_AFTER_US = 1_000_000
 # The system gave no answer: that says nothing against a write, which then waits for it to come back.
-OUTAGES = frozenset({"tool_unavailable", "preview_unavailable", "target_unavailable"})
+OUTAGES = frozenset({"tool_unavailable", "preview_unavailable", "target_unavailable", "circuit_open"})
 
 
 async def execute(world: World, tenant: str, action_id: str) -> Action:

@@ -73,7 +73,10 @@ REASONS = {
     "calls_exhausted": "the run has used up its tool calls",
     "steps_exhausted": "the run has used up its steps",
     "spend_exhausted": "the task's money is used up",
-    "identical_calls": "the same call was made too often",
+    "circuit_open": "the last calls of the tool all failed or got no clear answer, so that none is sent for a while;"
+    " go on with something else, or ask again in a minute",
+    "identical_calls": "the same call was made too often and told nothing new; wait for what is under way with `?wait=`"
+    " on its action, or go on with what is known",
     "too_many_waiting": "too much of the agent's waits for people already",
     "denials_exhausted": "too many proposals of the run were denied",
     "time_exhausted": "the run has used up its time",

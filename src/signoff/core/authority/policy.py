@@ -12,6 +12,7 @@ from signoff.core.authority.bearing import Bearing, Reversal
 from signoff.core.authority.check import (
     bounds,
     care,
+    circuit,
     citations,
     delegation,
     fit,
@@ -90,7 +91,7 @@ CheckFunction = Callable[[Bearing, Mapping[str, Any]], Check]
 PROPOSAL: tuple[CheckFunction, ...] = (
     standing.agent, standing.halt, standing.run, standing.version,
     fit.tool, fit.registered, fit.contract, fit.pin, fit.key, fit.args, fit.resource,
-    delegation.delegation, permission.permission,
+    circuit.circuit, delegation.delegation, permission.permission,
     bounds.calls, bounds.steps, bounds.denials, bounds.identical, bounds.time, bounds.spend, spend.spend_caps,
     bounds.tokens, limits.limits,
     care.risk_class, care.writes, care.mode, rules.rules, provenance.provenance,

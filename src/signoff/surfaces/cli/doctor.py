@@ -27,6 +27,7 @@ KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
     ("review windows", "what a page holds waits, and no timer stands in for an approval"),
     ("tool pins", "a tool that is not the one that was pinned is refused"),
+    ("circuit breakers", "a tool whose last calls all failed is left alone for a while, and then tried once"),
     ("kill switch", "tenant, workflow, agent, tool"),
     ("budgets", "money and tool calls of a task, reserved before a call is sent"),
     ("provenance", "where an envelope says so, values come from the task or from a trusted read of the run"),
@@ -125,6 +126,7 @@ def _look_at_directory(shell: Shell, data: Path, mirror: Path | None) -> list[Li
 
 
 async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
+    from signoff.app.action.circuits import open_circuits
     from signoff.app.authority import lists
     from signoff.app.epochs import loss
     from signoff.app.world import TENANT
@@ -169,8 +171,14 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
         fix = "Look into the target, then `signoff resolve ID`."
         lines.append(Line("doubt", "wrong", f"{waiting} write(s) that only a person can settle", fix))
     late = await world.storage.view(TENANT, lambda tx: tx.actions.late("", SHOWN_MAX))
+    broken = list(await world.storage.view(TENANT, lambda tx: open_circuits(world, tx)))
     loud = await world.storage.view(TENANT, lambda tx: tx.actions.escalated("", SHOWN_MAX))
-    return [*lines, *found_late(len(late), [action.action_id for action in late]), *silent(len(loud))]
+    return [
+        *lines,
+        *found_late(len(late), [action.action_id for action in late]),
+        *silent(len(loud)),
+        *broken_off(broken),
+    ]
 
 
 def _epoch_line(number: int, held: Sequence[int]) -> Line:
@@ -271,11 +279,12 @@ def measured(read: Callable[[str], bytes]) -> list[Line]:
         )
         late, jump = int(float(found["signoff_actions_found_late"])), float(found["signoff_clock_jump_seconds"])
         escalated = int(float(found["signoff_approvals_escalated"]))
+        broken = [name.split('"')[1] for name in found if name.startswith("signoff_circuit_open{")]
     except SignoffError as error:
         return [Line("measurements", "unknown", error.why, error.fix)]
     except (ValueError, KeyError, UnicodeDecodeError):
         return [Line("measurements", "unknown", "the server's metrics are not those of this version")]
-    return [clock_line(jump), *found_late(late, ()), *silent(escalated)]
+    return [clock_line(jump), *found_late(late, ()), *silent(escalated), *broken_off(broken)]
 
 
 def clock_line(jump: float) -> Line:
@@ -306,6 +315,14 @@ def silent(count: int) -> list[Line]:
         return []
     note = f"{count} approval(s) at which nobody has looked by half of their time"
     return [Line("approvals", "wrong", note, "See them with `signoff inbox`; they stand first.")]
+
+
+def broken_off(tools: Sequence[str]) -> list[Line]:
+    """Return which tools are left alone for a while."""
+    if not tools:
+        return []
+    note = f"the last calls of {', '.join(tools)} all failed or got no clear answer; none is sent for a while"
+    return [Line("circuits", "wrong", note, "See whether the system is well; one call is tried after each pause.")]
 
 
 def modes(data: Path) -> list[Line]:

@@ -36,9 +36,14 @@ def serve(
     open_runs: Annotated[int, typer.Option(min=1, help="How many runs of one agent may be open at once.")] = 1000,
     waiting: Annotated[int, typer.Option(min=1, help="How many calls of one agent may wait for people.")] = 200,
     waiting_per_run: Annotated[int, typer.Option(min=1, help="The same within one run.")] = 20,
+    circuit_sends: Annotated[
+        int, typer.Option(min=2, max=100, help="After how many failed calls in a row a tool is left alone.")
+    ] = 5,
+    circuit_cool_s: Annotated[int, typer.Option(min=1, help="For how many seconds; then one call is tried.")] = 60,
     log_format: Annotated[str, typer.Option(help="json, text, or auto: text on a terminal.")] = "auto",
 ) -> int:
     """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT)."""
+    from signoff.core.authority.circuit import Circuits
     from signoff.core.authority.quota import Quotas
     from signoff.settings import Settings
     from signoff.surfaces.cli.offline import installation_of
@@ -47,7 +52,10 @@ def serve(
     _configure_logs(log_format)
     name = installation or (installation_of(data) if (data / "signoff.db").exists() else "signoff.local")
     quotas = Quotas(open_runs, waiting, waiting_per_run)
-    settings = Settings(data=data, host=host, port=port, mirror=mirror, installation=name, quotas=quotas)
+    circuits = Circuits(circuit_sends, cool_us=circuit_cool_s * 1_000_000)
+    settings = Settings(
+        data=data, host=host, port=port, mirror=mirror, installation=name, quotas=quotas, circuits=circuits
+    )
     run(_serve(shell, settings, contract or [], envelope or []))
     return YES
 

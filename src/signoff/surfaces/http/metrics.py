@@ -42,6 +42,9 @@ class Metrics:
             "Approvals at which nobody has looked by half of their time, up to 200.",
             registry=registry,
         )
+        self._broken = Gauge(
+            "signoff_circuit_open", "Tools whose calls are broken off for a while.", ["tool"], registry=registry
+        )
         self._halts = Gauge("signoff_halts_in_force", "Halts in force.", registry=registry)
         self._doubt = Gauge("signoff_actions_in_doubt", "Writes whose outcome is not known.", registry=registry)
         self._person = Gauge("signoff_actions_needing_person", "Writes only a person can settle.", registry=registry)
@@ -80,6 +83,9 @@ class Metrics:
         self._ledger.set(vitals.ledger_size)
         self._pending.set(vitals.pending)
         self._escalated.set(vitals.escalated)
+        self._broken.clear()
+        for tool in vitals.broken_off:
+            self._broken.labels(tool).set(1)
         self._halts.set(vitals.halts)
         self._doubt.set(states.get(State.IN_DOUBT, 0))
         self._person.set(states.get(State.NEEDS_PERSON, 0))

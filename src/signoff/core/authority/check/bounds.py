@@ -36,10 +36,13 @@ def denials(b: Bearing, _: Mapping[str, Any]) -> Check:
 
 
 def identical(b: Bearing, _: Mapping[str, Any]) -> Check:
-    """The same call is not made over and over."""
-    if b.tally.identical >= b.envelope.loops.identical_calls_max:
-        return deny("identical", "identical_calls", f"This very call was made {b.tally.identical} times in this run.")
-    return passed("identical")
+    """The same call is not made over and over; of reads those count that told nothing new."""
+    if b.tally.identical < b.envelope.loops.identical_calls_max:
+        return passed("identical")
+    said = f"This very call was made {b.tally.identical} times in this run"
+    if b.contract is not None and b.contract.effect is Effect.READ:
+        said += ", and its result has not changed; an event is waited for, not polled"
+    return deny("identical", "identical_calls", f"{said}.")
 
 
 def time(b: Bearing, _: Mapping[str, Any]) -> Check:
