@@ -16,6 +16,7 @@ from signoff.app.action.execute import BEGIN_WITHIN_US, execute, is_ready
 from signoff.app.action.holds import end_window
 from signoff.app.action.late import look_once_more
 from signoff.app.action.lease import keep_leases
+from signoff.app.action.plans import onward_plan
 from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.retention import erase_aged
@@ -153,7 +154,10 @@ async def _resume(world: World, tenant: str) -> None:
             lambda tx, after=after: tx.actions.in_states(RESUMED, after, AT_ONCE),  # type: ignore[misc]
         )
         for action in page:
-            if action.is_undecided:
+            if action.is_undecided and action.plan_id is not None:
+                if action.plan_step == 1:
+                    _start(world, action, onward_plan(world, action))
+            elif action.is_undecided:
                 _start(world, action, onward(world, action))
             elif is_ready(action):
                 _start(world, action, execute(world, tenant, action.action_id))

@@ -9,6 +9,7 @@ from signoff.core.run import Tally
 
 NO_FAULT = (
     "halted", "run_paused", "tool_unavailable", "preview_unavailable", "target_unavailable", "too_many_waiting",
+    "plan_broken",
     "circuit_open",
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from signoff.app.action.late import late_find
 from signoff.app.action.masking import masked_action, masks_action, masks_run, may_leave
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.action.receipts import statement_of
+from signoff.app.action.steps import steps_of
 from signoff.app.world import World
 from signoff.core.action import checks
 from signoff.core.action.approval import duties_of
@@ -92,6 +93,7 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         outcome=outcome_of(world, tx, action) or {},
         erased=_erased(erased_at(tx, action, run)),
     )
+    shown["plan"] = plan_shown(tx, action)
     if is_person:
         shown["late_find"] = late_find(world, tx, action)
         shown["facts"] = known_when(world, tx, action, run, when)
@@ -162,6 +164,7 @@ def _document(
         "revision": action.revision,
         "reverses": action.reverses,
         "reversed_by": action.reversed_by,
+        "plan": None,
         "preview": preview,
         "approval": approval,
         "hold": _hold(action),
@@ -206,6 +209,43 @@ def brief(action: Action, run: Run) -> Document:
     }
 
 
+def plan_shown(tx: Transaction, action: Action) -> Document | None:
+    """Return the plan that an action is a step of, with where each of its steps stands; None where it stands alone."""
+    if action.plan_id is None:
+        return None
+    return {
+        "plan_id": action.plan_id,
+        "step": action.plan_step,
+        "digest": action.digest,
+        "steps": [
+            {
+                "action_id": step.action_id,
+                "step": step.plan_step,
+                "tool": step.tool,
+                "state": str(step.state),
+                "reason": step.reason,
+            }
+            for step in steps_of(tx, action)
+        ],
+    }
+
+
+async def plan_document(world: World, caller: Caller, action: Action) -> Document:
+    """Return a plan as whoever proposed it is answered: every step as it stands."""
+
+    def body(tx: Transaction) -> Document:
+        steps = steps_of(tx, action)
+        return {
+            "plan_id": action.plan_id,
+            "run_id": action.run_id,
+            "digest": next((step.digest for step in steps if step.digest), None),
+            "is_concluded": all(step.is_concluded for step in steps),
+            "steps": [document(world, tx, caller, step.action_id) for step in steps],
+        }
+
+    return await world.storage.view(caller.tenant, body)
+
+
 def run_document(world: World, tx: Transaction, run: Run, *, for_agent: bool = False) -> Document:
     """Return the document of a run with its actions in brief; for people what was said in it may be masked."""
     said: Document = {
@@ -226,6 +266,7 @@ def run_document(world: World, tx: Transaction, run: Run, *, for_agent: bool = F
         "environment": run.environment,
         "agent_id": run.agent_id,
         "principal_id": run.principal_id,
+        "delegation_id": run.delegation_id,
         "state": str(run.state),
         "turned": turned(run) | {"reason": _turned_why(world, tx, run)} if run.turned_at is not None else None,
         "erased": _erased(None if run.erased_at is None else (run.erased_at, "retention")),

@@ -6,7 +6,9 @@ from typing import Any
 from signoff.app import record
 from signoff.app.action.case import found
 from signoff.app.action.receipts import issue
+from signoff.app.action.steps import steps_of
 from signoff.app.world import World
+from signoff.core.action import plan
 from signoff.core.action.lifecycle import AWAITING_PEOPLE, Action, State
 from signoff.ports.storage import SealedPayload, Transaction
 
@@ -30,6 +32,7 @@ def end_unsent(
     """Record the end of an action that will not be sent."""
     after = record.move(tx, action, f"action.{state}", payloads, **ended(action, tx.now, state, reason))
     link_original(tx, after)
+    break_plan(tx, after)
     return after
 
 
@@ -41,7 +44,16 @@ def end_sent(world: World, tx: Transaction, action: Action, reason: str) -> Acti
     after = record.move(tx, action, "action.failed", **changes)
     issue(world, tx, after)
     link_original(tx, after)
+    break_plan(tx, after)
     return after
+
+
+def break_plan(tx: Transaction, step: Action) -> None:
+    """End what was not sent of a plan of which a step has departed, drifted or failed, in the same transaction."""
+    if not plan.is_departed(step):
+        return
+    for other, state in plan.left_over(steps_of(tx, step)):
+        record.move(tx, other, f"action.{state}", **ended(other, tx.now, state, plan.BROKEN))
 
 
 def waited(action: Action, now: int) -> int:
@@ -57,4 +69,4 @@ def link_original(tx: Transaction, reversal: Action) -> None:
     original = found(tx.actions.get(reversal.reverses), reversal.reverses)
     if original.state is State.REVERSING and original.reversed_by == reversal.action_id:
         state = State.REVERSED if reversal.state is State.SUCCEEDED else State.REVERSAL_FAILED
-        record.move(tx, original, f"action.{state}", state=state)
+        break_plan(tx, record.move(tx, original, f"action.{state}", state=state))

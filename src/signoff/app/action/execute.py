@@ -13,13 +13,14 @@ from typing import Any
 from signoff.app import record
 from signoff.app.action import holds
 from signoff.app.action.case import Case, bearing_again, found, load, names_of
-from signoff.app.action.ending import end_sent, end_unsent, link_original, waited
+from signoff.app.action.ending import break_plan, end_sent, end_unsent, link_original, waited
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering, read_back
 from signoff.app.action.impacts import with_sums
 from signoff.app.action.lease import let_go
 from signoff.app.action.outcome import conflict_of
 from signoff.app.action.receipts import issue
+from signoff.app.action.steps import is_kept_back
 from signoff.app.world import World
 from signoff.core.action import approval, hold
 from signoff.core.action.doubt import (
@@ -144,7 +145,7 @@ def is_busy(tx: Transaction, action: Action) -> bool:
 def must_wait(tx: Transaction, action: Action, run: Run) -> bool:
     """Tell whether a claim would be too early.
 
-    The resource is taken, the run paused, a newer write not undone yet, or a review window is not over.
+    The resource is taken, the run paused, its plan not that far, a newer write not undone, or a window is not over.
 
     Past its deadline nothing waits: the claim then ends it.
     """
@@ -153,6 +154,8 @@ def must_wait(tx: Transaction, action: Action, run: Run) -> bool:
     if action.state is State.HELD and hold.is_kept(action, tx.now):
         return True
     if run.state is RunState.PAUSED and not action.by.startswith("prs_"):
+        return True
+    if is_kept_back(tx, action):
         return True
     return is_busy(tx, action) or any(reversal.state not in CONCLUDED for reversal in _newer_reversals(tx, action))
 
@@ -275,6 +278,7 @@ async def conclude(
         if after.receipt_id and after.ended_at is not None:
             issue(world, tx, after)
             link_original(tx, after)
+        break_plan(tx, after)
         return after
 
     if (hand := case.hand) is None:

@@ -45,6 +45,7 @@ REASONS = {
     "hold_unanswered": "its review window was over, and nobody released it in time",
     "now_owed": "a last look after its review window owed an approval",
     "cancelled": "it was withdrawn before it was sent",
+    "plan_broken": "another step of its plan was refused, departed or failed",
     "halted": "the kill switch covers it",
     "log_recovered": "an old backup had to be put in the place of the newest database",
     "drift": "the target changed after it was approved",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from signoff.app.action.documents import Document, brief, turned, when
+from signoff.app.action.documents import Document, brief, plan_shown, turned, when
 from signoff.app.action.holds import deciders
+from signoff.app.action.steps import is_lead, steps_of, waiting_steps
 from signoff.app.world import World
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import FINAL, Action, State
@@ -111,9 +112,12 @@ async def approvals(
         first = {action.action_id for action in loud}
 
         def is_for(action: Action) -> bool:
-            roles = {name for asked in owed_of(world, tx, action) for name in asked["roles"]}
+            steps = waiting_steps(tx, action) if action.state is State.PENDING_APPROVAL else [action]
+            roles = {name for step in steps for asked in owed_of(world, tx, step) for name in asked["roles"]}
             is_put_off = state is None and _is_put_off(caller, action, tx.now)
-            return action.approval_id is not None and not is_put_off and (role is None or role in roles)
+            if action.approval_id is None or is_put_off or not (role is None or role in roles):
+                return False
+            return is_lead(tx, action)
 
         def is_kept(action: Action) -> bool:
             return action.action_id not in first and is_for(action)
@@ -135,7 +139,8 @@ async def waiting_for_people(world: World, caller: Caller, limit: int) -> list[D
     def body(tx: Transaction) -> list[Document]:
         found_ = tx.actions.late("", limit) + tx.actions.escalated("", limit)
         found_ += tx.actions.in_states((*WAITING, State.NEEDS_PERSON), "", limit)
-        once = {action.action_id: action for action in found_ if not _is_put_off(caller, action, tx.now)}
+        kept = [action for action in found_ if not _is_put_off(caller, action, tx.now) and is_lead(tx, action)]
+        once = {action.action_id: action for action in kept}
         return [_inbox_line(world, tx, action) for action in list(once.values())[:limit]]
 
     return await world.storage.view(caller.tenant, body)
@@ -190,7 +195,8 @@ async def is_said_already(world: World, caller: Caller, action_id: str, decision
     def body(tx: Transaction) -> bool:
         return any(
             vote.person_id == caller.id and vote.digest == digest and vote.decision == decision
-            for vote in tx.actions.votes(action_id)
+            for step in _steps_named(tx, action_id)
+            for vote in tx.actions.votes(step.action_id)
         )
 
     return await world.storage.view(caller.tenant, body)
@@ -222,6 +228,11 @@ def state_named(name: str) -> State:
         fix="Use one of these, or leave `state` out.",
         path="state",
     )
+
+
+def _steps_named(tx: Transaction, action_id: str) -> list[Action]:
+    action = tx.actions.get(action_id)
+    return steps_of(tx, action) if action else []
 
 
 def _is_put_off(caller: Caller, action: Action, now: int) -> bool:
@@ -282,8 +293,8 @@ def owed_of(world: World, tx: Transaction, action: Action) -> list[Document]:
 def _inbox_line(world: World, tx: Transaction, action: Action) -> Document:
     run = tx.runs.get(action.run_id)
     assert run is not None
-    preview: Any = world.keyring.open(tx, action.action_id, f"preview.{action.revision}") if action.preview else None
     return brief(action, run) | {
+        "plan": _plan_line(world, tx, action),
         "owed": owed_of(world, tx, action),
         "approvals": sum(
             vote.digest == action.digest and vote.decision == "approve" for vote in tx.actions.votes(action.action_id)
@@ -292,8 +303,22 @@ def _inbox_line(world: World, tx: Transaction, action: Action) -> Document:
         "reverses": action.reverses,
         "since": when(action.waiting_since or action.proposed_at),
         "escalated": when(action.escalated_at) if action.state is State.PENDING_APPROVAL else None,
-        "summary": from_value(preview).summary if preview is not None else None,
+        "summary": _summary(world, tx, action),
     }
+
+
+def _plan_line(world: World, tx: Transaction, action: Action) -> Document | None:
+    """Return what waits of a plan, and what every step of it would change in brief."""
+    shown = plan_shown(tx, action)
+    if shown is None:
+        return None
+    steps = zip(shown["steps"], steps_of(tx, action), strict=True)
+    return shown | {"steps": [line | {"summary": _summary(world, tx, step)} for line, step in steps]}
+
+
+def _summary(world: World, tx: Transaction, action: Action) -> str | None:
+    preview: Any = world.keyring.open(tx, action.action_id, f"preview.{action.revision}") if action.preview else None
+    return from_value(preview).summary if preview is not None else None
 
 
 def _budget_line(world: World, tx: Transaction, run: Run) -> Document:

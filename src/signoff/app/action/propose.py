@@ -115,7 +115,8 @@ async def propose(
         action, b, decision, gathers = first_look(
             world, tx, caller, now_run, proposal, said, minted, tag, tool, contract
         )
-        action = changed(action, request_key=request_key, request_tag=request_tag)
+        if request_key:
+            action = changed(action, request_key=request_key, request_tag=request_tag)
         payloads = said.payloads
         if decision.verdict is not Verdict.DENY and gathers:
             return record.begin(tx, action, "action.proposed", payloads, counted(b, action)), None, True

@@ -26,7 +26,9 @@ from signoff.ledger.epochs import Epochs
 from signoff.ports.storage import Transaction
 
 RUNS_REMEMBERED: Final = 4096
-_BOUND: Final = frozenset({"digest", "revision", "args_effective", "preview", "contract", "tool", "reverses", "run_id"})
+_BOUND: Final = frozenset(
+    {"digest", "revision", "args_effective", "preview", "contract", "tool", "reverses", "run_id", "plan"}
+)
 _FIRST: Final = MOVES[State.PROPOSED] | {State.PROPOSED}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from signoff.core.action import plan
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.decision import Duty
 from signoff.core.errors import Conflict, Forbidden, Malformed, SignoffError
@@ -47,7 +48,15 @@ def duties_of(action: Action) -> tuple[Duty, ...]:
 
 
 def digest(action: Action, run: Run) -> str:
-    """Return the SHA-256 of the canonical bytes an approval binds (contract, section 3)."""
+    """Return what an approval binds: the digest of the action, or that of the plan it is a step of."""
+    own = own_digest(action, run)
+    if action.plan_id is None or action.plan is None:
+        return own
+    return plan.digest(action.tenant, action.plan_id, plan.bound(action, own))
+
+
+def own_digest(action: Action, run: Run) -> str:
+    """Return the SHA-256 of the canonical bytes of one action that an approval binds (contract, section 3)."""
     bound: dict[str, Any] = {
         "type": "signoff.approval/v1",
         "tenant": action.tenant,

@@ -126,6 +126,9 @@ class Action:
     seen_at: int | None = None
     deferred_until: int | None = None
     escalated_at: int | None = None  # when it was told that nobody looks
+    plan_id: str | None = None  # the plan it is a step of; also the approval under which that is decided as one
+    plan_step: int | None = None  # from 1
+    plan: str | None = None  # the digests of all steps in order, see `plan.py`
 
     @property
     def is_concluded(self) -> bool:

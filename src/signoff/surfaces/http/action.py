@@ -9,7 +9,8 @@ from pydantic import Field
 from signoff.app.action import lists
 from signoff.app.action.approve import cancel, edit, vote
 from signoff.app.action.defer import defer
-from signoff.app.action.documents import action_document, receipt_bundle, run_document, timeline
+from signoff.app.action.documents import action_document, plan_document, receipt_bundle, run_document, timeline
+from signoff.app.action.plans import propose_plan
 from signoff.app.action.runs import begin_run, complete_run, find_run, set_paused
 from signoff.app.action.settle import resolve
 from signoff.app.action.undo import undo, undo_run
@@ -18,6 +19,7 @@ from signoff.app.world import World
 from signoff.core.action.lifecycle import State
 from signoff.core.errors import Conflict
 from signoff.core.principal import Caller, require_person
+from signoff.core.proposal import Proposal
 from signoff.core.run import Run
 from signoff.surfaces.http import answers as a
 from signoff.surfaces.http import bodies as b
@@ -94,6 +96,25 @@ def action_routes(world: World) -> APIRouter:
         run = await find_run(world, caller, run_id)
         items = await world.storage.view(caller.tenant, lambda tx: timeline(tx, run))
         return json_reply({"run_id": run_id, "items": items})
+
+    @routes.post("/v1/runs/{run_id}/plan", tags=["actions"], **call(a.Plan, body=b.PlanBody, also={202: a.Plan}))
+    async def propose_a_plan(request: Request, run_id: RunId, key: Key = None) -> Response:
+        """Propose steps that are decided and previewed each, approved as one, and done in order. 202 until all have
+        concluded. The first that is refused, departs or fails ends the rest."""
+        caller, said = caller_in(request), await b.read(request, b.PlanBody)
+        steps = [
+            Proposal(
+                run_id=run_id,
+                tool=step.tool,
+                args=step.args,
+                claims={"rationale": step.rationale} if step.rationale is not None else {},
+                again=step.again,
+            )
+            for step in said.steps
+        ]
+        found = await propose_plan(world, caller, run_id, steps, b.idempotency_key(request, said.idempotency_key))
+        shown = await plan_document(world, caller, found[0])
+        return json_reply(shown, 200 if shown["is_concluded"] else 202)
 
     @routes.post("/v1/runs/{run_id}/complete", tags=["runs"], **call(a.Run, body=b.CompleteBody))
     async def complete_a_run(request: Request, run_id: RunId) -> Response:

@@ -68,6 +68,7 @@ class Action(BaseModel):
     revision: int
     reverses: str | None
     reversed_by: str | None
+    plan: dict[str, Any] | None
     preview: dict[str, Any] | None
     approval: dict[str, Any] | None
     hold: dict[str, Any] | None
@@ -78,6 +79,16 @@ class Action(BaseModel):
     attempts: int
     timestamps: dict[str, str | None]
     explain: str
+
+
+class Plan(BaseModel):
+    """A plan and its steps in order, each an action document. `digest` is what people approve, of all of them."""
+
+    plan_id: str
+    run_id: str
+    digest: str | None
+    is_concluded: bool
+    steps: list[Action]
 
 
 class ActionLine(BaseModel):
@@ -103,6 +114,7 @@ class InboxLine(ActionLine):
     since: str
     escalated: str | None
     summary: str | None
+    plan: dict[str, Any] | None
 
 
 class EnvelopeName(BaseModel):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
+from signoff.core.action.plan import STEPS_MAX
 from signoff.core.authority.reading import NAME
 from signoff.core.errors import Malformed
 from signoff.core.proposal import BYTES_MAX, read_json
@@ -64,6 +65,21 @@ class ProposalBody(KeyedBody):
         """Return what the agent says of its own call, as far as it said anything."""
         said = {"rationale": self.rationale, "confidence": self.confidence, "citations": self.citations}
         return {name: value for name, value in said.items() if value is not None}
+
+
+class StepBody(Body):
+    """One step, with literal arguments: what needs an earlier step's result is proposed by itself."""
+
+    tool: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+    args: dict[str, Any]
+    rationale: Annotated[str, Field(max_length=16384)] | None = None
+    again: bool = False
+
+
+class PlanBody(KeyedBody):
+    """Ask for several tool calls, approved as one, and done in this order."""
+
+    steps: Annotated[list[StepBody], Field(min_length=1, max_length=STEPS_MAX)]
 
 
 class CompleteBody(Body):
