@@ -46,6 +46,11 @@ permissions:
 {more}"""
 
 
+TIERED = envelope("1", "tiered").replace(
+    "  write_", "  rules: [{id: r, tool: erp.update_vendor_note, when: 'true', then: allow, tier: notes}]\n  write_"
+)
+
+
 def pinned(text: str, command: list[str], pins: Mapping[str, str]) -> str:
     """Return the sample contract for a server started by `command`, every tool pinned to what it says of itself."""
     text = re.sub(r"server: .*", f"server: {{mcp: {{command: {command!r}}}}}".replace("'", '"'), text, count=1)

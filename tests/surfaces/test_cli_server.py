@@ -296,6 +296,37 @@ def test_pages_are_published_once_and_withdrawn(firm: Firm, tmp_path: Path) -> N
     assert pins == {"pinned"}
 
 
+def test_a_tier_is_looked_at_opened_and_closed(firm: Firm, tmp_path: Path) -> None:
+    page = tmp_path / "tiered.yaml"
+    rule = "  rules: [{id: r, tool: erp.update_vendor_note, when: 'true', then: allow, tier: notes}]\n"
+    page.write_text(
+        ENVELOPE.replace("invoice_reconcile", "tiered").replace("permissions:\n", f"permissions:\n{rule}", 1)
+    )
+    published = firm.run("envelopes", "publish", page)
+    assert published.code == 0, published.err
+    seen = firm.run("tiers", "list", "tiered")
+    assert "Tier notes: closed" in seen.out and "The mode is assist" in seen.out
+    asked = firm.run("tiers", "open", "tiered", "notes", "--reason", "Forty went well.", stdin="n\n")
+    assert asked.code != 0
+    opened = firm.run("tiers", "open", "tiered", "notes", "--reason", "Forty went well.", "--yes")
+    assert opened.code == 0 and "is open: clr_" in opened.out
+    assert "injection score" in opened.out
+    assert any(one["state"] == "on" for one in _tiers(firm))
+    assert firm.run("tiers", "open", "tiered", "note", "--reason", "x", "--yes").code == 2
+    closed = firm.run("tiers", "close", "tiered", "notes", "--reason", "An audit asks.")
+    assert closed.code == 0 and "is closed" in closed.out
+    assert "Forty went well." in firm.run("tiers", "list", "tiered").out
+    assert any(one["state"] == "off" for one in _tiers(firm))
+    assert firm.run("reviews", "list", "tiered").code == 0
+    assert firm.run("reviews", "add", "tiered", "erp.update_vendor_note", "--reason", "x", "--yes").code == 2
+    assert "was not reviewed" in firm.run("reviews", "withdraw", "tiered", "erp.x", "--reason", "x").out
+    assert firm.run("envelopes", "withdraw", "tiered", "2026-03-01", "--yes").code == 0
+
+
+def _tiers(firm: Firm) -> list[dict[str, Any]]:
+    return [one for one in firm.run("doctor", "--json").json["lines"] if one["name"] == "tier notes of tiered"]
+
+
 def test_a_first_contract_is_written_from_what_a_server_says(tmp_path: Path) -> None:
     file = tmp_path / "erp.yaml"
     env = environment({"SIGNOFF_SAMPLE_ERP_DB": str(tmp_path / "erp.db")})

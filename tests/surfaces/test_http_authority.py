@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.surfaces.office import LOOK_UP, WORKFLOW, Office, envelope
+from tests.surfaces.office import LOOK_UP, TIERED, WORKFLOW, Office, envelope
 
 
 def test_a_person_is_added_with_a_key_that_works_until_it_is_revoked(office: Office) -> None:
@@ -110,7 +110,48 @@ def test_a_subject_is_shown_and_erased_by_an_admin_alone(office: Office) -> None
     assert office.call("POST", "/v1/subjects/erase", body | {"reason": "x"}, who="admin").status_code == 404
 
 
+def test_a_tier_is_opened_for_what_was_seen_and_closed_by_an_operator(office: Office) -> None:
+    office.ok("PUT", "/v1/envelopes/tiered", {"text": TIERED}, who="arthur")
+    path = "/v1/envelopes/tiered/clearances"
+    found = office.ok("GET", path, who="zoe")
+    [tier] = found["tiers"]
+    assert (tier["name"], tier["state"], [one["id"] for one in tier["rules"]]) == ("notes", "closed", ["r"])
+    body = {"kind": "tier", "name": "notes", "digest": tier["digest"], "reason": "Forty went well."}
+    given = office.call("POST", path, body, who="arthur")
+    assert (given.status_code, given.json()["by"], given.json()["lifts"]) == (201, office.ids["arthur"], [])
+    assert office.ok("POST", path, body, who="admin")["clearance_id"] == given.json()["clearance_id"]
+    other = office.call("POST", path, body | {"digest": "sha256:" + "0" * 64}, who="arthur")
+    assert (other.status_code, other.json()["code"]) == (409, "clearance.digest_mismatch")
+    assert office.ok("GET", path)["tiers"][0]["state"] == "open"
+    listed = next(one for one in office.ok("GET", "/v1/envelopes")["items"] if one["name"] == "tiered")
+    assert listed["tiers"] == [{"name": "notes", "state": "open"}]
+    closing = f"{path}/{given.json()['clearance_id']}/withdraw"
+    assert office.call("POST", closing, {"reason": "x"}, who="zoe").status_code == 403
+    closed = office.ok("POST", closing, {"reason": "An audit asks."}, who="otto")
+    assert (closed["is_withdrawn"], closed["withdrawn_by"], closed["reason"]) == (
+        True, office.ids["otto"], "Forty went well.",
+    )  # fmt: skip
+    assert office.ok("GET", path)["tiers"][0]["state"] == "closed"
+
+
+NO_DIGEST = "sha256:" + "0" * 64
+CLEARANCE = {"kind": "tier", "name": "x", "digest": NO_DIGEST, "reason": "x"}
 BAD: list[tuple[str, str, Any, str, int, str]] = [
+    ("GET", "/v1/envelopes/x/clearances", None, "zoe", 404, "workflow.unknown"),
+    ("GET", f"/v1/envelopes/{WORKFLOW}/clearances", None, "clerk", 403, "forbidden.agent"),
+    ("POST", f"/v1/envelopes/{WORKFLOW}/clearances", CLEARANCE, "arthur", 404, "clearance.unknown"),
+    ("POST", f"/v1/envelopes/{WORKFLOW}/clearances", CLEARANCE, "otto", 403, "clearance.forbidden"),
+    ("POST", f"/v1/envelopes/{WORKFLOW}/clearances", CLEARANCE, "clerk", 403, "forbidden.agent"),
+    (
+        "POST",
+        f"/v1/envelopes/{WORKFLOW}/clearances",
+        CLEARANCE | {"kind": "class_d"},
+        "admin",
+        403,
+        "clearance.forbidden",
+    ),
+    ("POST", f"/v1/envelopes/{WORKFLOW}/clearances", CLEARANCE | {"kind": "all"}, "arthur", 422, "malformed"),
+    ("POST", f"/v1/envelopes/{WORKFLOW}/clearances/clr_1/withdraw", {"reason": "x"}, "otto", 404, "clearance.unknown"),
     ("GET", "/v1/people", None, "zoe", 403, "forbidden"),
     ("POST", "/v1/subjects/show", {"subject": "x"}, "otto", 403, "forbidden"),
     ("POST", "/v1/subjects/erase", {"subject": "x", "reason": "y"}, "audra", 403, "forbidden"),

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from signoff.app.authority import people, policies
+from signoff.app.authority.clearances import clear, clearable
 from signoff.app.setup import open_tenant
 from signoff.core.action.lifecycle import State
+from signoff.core.authority.clearance import Cleared
 from signoff.core.principal import Caller
 from signoff.surfaces.http import authentication
 from signoff.surfaces.http.api import Api, create_app
@@ -28,11 +30,13 @@ PAGES = {"/", "/login", "/static/{name}", "/actions/{action_id}", "/receipts/{re
 PREFIXES = {
     "run_id": "run", "run": "run", "parent_run": "run", "action_id": "act", "receipt_id": "rcp", "approval_id": "apr",
     "halt_id": "hlt", "person_id": "prs", "principal": "prs", "owner_id": "prs", "agent_id": "agt", "key_id": "key",
-    "holder": "prs", "cursor": "act",
+    "holder": "prs", "cursor": "act", "clearance_id": "clr",
 }  # fmt: skip
 NAMES = {"workflow", "system"}  # chosen by people; whoever has no such name has no such thing
 # Parameters that name nothing anybody has.
-NO_IDS = {"limit", "wait", "state", "role", "in_force", "index", "size", "first", "second", "from", "epoch", "name"}
+NO_IDS = {
+    "limit", "wait", "state", "role", "in_force", "index", "size", "first", "second", "from", "epoch", "name", "of",
+}  # fmt: skip
 
 
 @dataclass
@@ -85,6 +89,9 @@ async def _furnish(stage: Stage) -> None:
     doubtful = await world.vote(await world.propose("book.note", {"text": "doubt"}))
     effect = await world.halt("tool:book.erase")
     key, _ = await people.issue_key(node, cast.ann, cast.ann.id)
+    await people.change_person(node, cast.admin, cast.zoe.id, roles=["compliance"])
+    [review] = [one for one in (await clearable(node, cast.zoe, "books")).reviews if one.tool == "book.erase"]
+    cleared, _ = await clear(node, cast.zoe, "books", Cleared.CLASS_D, review.tool, review.digest, "in order")
     await world.tick()
     actions = [done, reversed_, waiting, unknown, denied, doubtful]
     receipts = [now.receipt_id for one in actions if (now := await world.get(one)).receipt_id and now.ended_at]
@@ -95,7 +102,7 @@ async def _furnish(stage: Stage) -> None:
         "halt_id": [effect.halt.halt_id], "person_id": [cast.ann.id], "principal": [cast.ann.id, cast.olga.id],
         "owner_id": [cast.ann.id], "agent_id": [cast.agent.id], "key_id": [key.key_id], "holder": [cast.ann.id],
         "cursor": [done.action_id, world.run_id, cast.ann.id, cast.agent.id, effect.halt.halt_id],
-        "workflow": ["books"], "system": ["book"],
+        "workflow": ["books"], "system": ["book"], "clearance_id": [cleared.clearance_id],
     }  # fmt: skip
     assert all(stage.ids.values())
     token, _ = await people.mint_token(node, cast.olga, cast.rival.id)
@@ -156,6 +163,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "TokenBody": {},
     "PageBody": {"text": "version: 1"},
     "WithdrawBody": {"version": "1"},
+    "ClearanceBody": {"kind": "tier", "name": "routine", "digest": "sha256:" + "0" * 64, "reason": "x"},
+    "ReasonBody": {"reason": "x"},
     "PersonBody": {"name": "x"},
     "PersonChange": {"is_active": False},
     "AgentBody": {"name": "x"},

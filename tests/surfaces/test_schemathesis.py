@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.surfaces.office import WORKFLOW, Office, opened
+from tests.surfaces.office import TIERED, Office, opened
 
 CHECKS: list[Any] = [
     not_a_server_error,
@@ -69,13 +69,18 @@ def known(fuzzed: Office) -> dict[str, str]:
     waiting = fuzzed.waiting(run_id)
     halt = fuzzed.ok("POST", "/v1/halts", {"scope": "tool:none", "reason": "x"})
     key = fuzzed.ok("POST", "/v1/keys", {"holder": fuzzed.ids["bob"]})
+    fuzzed.ok("PUT", "/v1/envelopes/tiered", {"text": TIERED})
+    [tier] = fuzzed.ok("GET", "/v1/envelopes/tiered/clearances")["tiers"]
+    opening = {"kind": "tier", "name": tier["name"], "digest": tier["digest"], "reason": "x"}
+    given = fuzzed.ok("POST", "/v1/envelopes/tiered/clearances", opening)
     return {
         "run_id": run_id,
         "action_id": done["action_id"],
         "approval_id": waiting["approval"]["approval_id"],
         "receipt_id": done["receipt_id"],
         "halt_id": halt["halt_id"],
-        "workflow": WORKFLOW,
+        "workflow": "tiered",
+        "clearance_id": given["clearance_id"],
         "system": "other",
         "person_id": fuzzed.ids["bob"],
         "agent_id": fuzzed.ids["rival"],

@@ -169,12 +169,25 @@ def _clearable(world: World, tx: Transaction, workflow: str) -> Clearable:
     published = tx.authority.newest_publication("envelope", workflow)
     if published is None:
         raise NotFound(
-            what=f"There is no envelope of {workflow[:64]!r}.",
-            why="No version of it is published, or all were withdrawn.",
+            what=f"There is no workflow {workflow[:64]!r}.",
+            why="No version of its envelope is published, or all were withdrawn.",
             fix="List them with `signoff envelopes list`.",
+            code="workflow.unknown",
         )
-    envelope, pages = world.shelf.envelope(tx, published.digest), world.shelf.pages(tx)
-    given = tx.authority.clearances_in_force(workflow)
+    envelope = world.shelf.envelope(tx, published.digest)
+    tiers, reviews = standing(world, tx, envelope)
+    return Clearable(
+        envelope,
+        tiers,
+        reviews,
+        tuple(one for one in inert_controls(envelope) if one.asked_by in STOOD_IN_FOR),
+        tuple((one, reason_of(world, tx, one)) for one in tx.authority.clearances(workflow)),
+    )
+
+
+def standing(world: World, tx: Transaction, envelope: Envelope) -> tuple[tuple[Tier, ...], tuple[Review, ...]]:
+    """Return how the tiers and the class D tools of a page stand now."""
+    pages, given = world.shelf.pages(tx), tx.authority.clearances_in_force(envelope.workflow)
     by = {(one.kind, one.name, one.digest): one for one in given}
     names = {(one.kind, one.name) for one in given}
 
@@ -189,13 +202,8 @@ def _clearable(world: World, tx: Transaction, workflow: str) -> Clearable:
         return Review(tool.name, digest, seen, seen is None and (Cleared.CLASS_D, tool.name) in names)
 
     known = [pages.tool(name) for name in sorted(envelope.allowed_tools)]
-    return Clearable(
-        envelope,
-        tuple(tier(name, rules) for name, rules in tiers_of(envelope).items()),
-        tuple(review(one[0]) for one in known if one is not None and one[0].risk is Risk.D),
-        tuple(one for one in inert_controls(envelope) if one.asked_by in STOOD_IN_FOR),
-        tuple((one, reason_of(world, tx, one)) for one in tx.authority.clearances(workflow)),
-    )
+    tiers = tuple(tier(name, rules) for name, rules in tiers_of(envelope).items())
+    return tiers, tuple(review(one[0]) for one in known if one is not None and one[0].risk is Risk.D)
 
 
 def _digest_of(found: Clearable, kind: Cleared, name: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from signoff.app.action.documents import Document, when
 from signoff.app.action.lists import Page
+from signoff.app.authority.clearances import standing
+from signoff.app.authority.cleared import state_of
 from signoff.app.authority.halts import in_flight
 from signoff.app.world import World
 from signoff.core.authority.contract import Contract, ToolContract
@@ -253,7 +255,10 @@ def inert_document(envelope: Envelope) -> list[Document]:
 
 def _envelope_line(world: World, tx: Transaction, published: Publication) -> Document:
     envelope = world.shelf.envelope(tx, published.digest)
-    told = {"mode": str(envelope.mode), "approval_roles": list(envelope.approval_roles)}
+    told: Document = {"mode": str(envelope.mode), "approval_roles": list(envelope.approval_roles)}
+    tiers, reviews = standing(world, tx, envelope)
+    told["tiers"] = [{"name": one.name, "state": state_of(one)} for one in tiers]
+    told["class_d"] = [{"name": one.tool, "state": state_of(one)} for one in reviews]
     return publication_document(published) | told | {"inert": inert_document(envelope)}
 
 

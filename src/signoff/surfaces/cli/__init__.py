@@ -7,7 +7,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from signoff.surfaces.cli import action, authority, check, doctor, ledger, operations, recover, sign_in, subjects
+from signoff.surfaces.cli import (
+    action,
+    authority,
+    check,
+    clearances,
+    doctor,
+    ledger,
+    operations,
+    recover,
+    sign_in,
+    subjects,
+)
 from signoff.surfaces.cli.shell import MISUSE, Doors, Shell, command, default_command, guarded
 
 __all__ = ["Doors", "Shell", "run"]
@@ -111,6 +122,16 @@ def _app(*, is_demo: bool) -> typer.Typer:
     command(envelopes, "publish")(authority.publish_envelopes)
     command(envelopes, "versions")(authority.versions)
     command(envelopes, "withdraw")(authority.withdraw)
+
+    tiers = group("tiers", "What may go unattended, and who opened it.", ADMINISTER)
+    command(tiers, "list")(clearances.list_tiers)
+    command(tiers, "open")(clearances.open_tier)
+    command(tiers, "close")(clearances.close_tier)
+
+    reviews = group("reviews", "Class D tools, and who reviewed them.", ADMINISTER)
+    command(reviews, "list")(clearances.list_reviews)
+    command(reviews, "add")(clearances.add_review)
+    command(reviews, "withdraw")(clearances.withdraw_review)
 
     tools = group("tools", "The systems' tools, and what is known of them.", ADMINISTER)
     default_command(tools, "list", authority.tools)

@@ -26,6 +26,7 @@ NOT_KEPT: Final = ("token budget", "model routing", "injection score")
 KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
     ("review windows", "what a page holds waits, and no timer stands in for an approval"),
+    ("rules and facts", "conditions of a page, over what Signoff itself fetched; what cannot be told denies"),
     ("tool pins", "a tool that is not the one that was pinned is refused"),
     ("circuit breakers", "a tool whose last calls all failed is left alone for a while, and then tried once"),
     ("kill switch", "tenant, workflow, agent, tool"),
@@ -85,6 +86,7 @@ def _look_at_server(shell: Shell) -> list[Line]:
         except SignoffError as error:
             lines.append(Line(name, "unknown", error.why, error.fix))
     lines += controls(found.get("envelopes"))
+    lines += cleared(found.get("envelopes"))
     lines += systems(found.get("envelopes"), found.get("tools"))
     lines += halted(found.get("halts"))
     lines += measured(client.raw)
@@ -162,6 +164,7 @@ async def _look_inside(world: "World", mirror: Path, data: Path) -> list[Line]:
         lines.append(Line("checkpoint mirror", "on", f"{mirror}, {kept[0]} entries"))
     envelopes = (await lists.envelopes(world, me)).items
     lines += controls(envelopes)
+    lines += cleared(envelopes)
     lines += systems(envelopes, (await lists.tools(world, me)).items)
     lines += halted((await lists.halts(world, me, None, 200, True)).items)
     people = (await lists.people(world, me, None, 1000)).items
@@ -217,6 +220,37 @@ def controls(envelopes: Iterable[Mapping[str, Any]] | None) -> list[Line]:
         else:
             lines.append(Line(name, "off", "not kept by this version; no envelope asks for it"))
     return lines
+
+
+def cleared(envelopes: Iterable[Mapping[str, Any]] | None) -> list[Line]:
+    """Return which tiers are open, and which class D tools are reviewed."""
+    lines = []
+    for page in envelopes or ():
+        name = page["name"]
+        for tier in page.get("tiers", ()):
+            state, note = _TIERS[tier["state"]]
+            if tier["state"] == "open" and page["mode"] != "autonomous":
+                note = f"open, and lifts nothing in mode {page['mode']}"
+            fix = "" if state == "on" else f"signoff tiers open {name} {tier['name']} --reason ..."
+            lines.append(Line(f"tier {tier['name']} of {name}", state, note, fix))
+        for tool in page.get("class_d", ()):
+            state, note = _REVIEWS[tool["state"]]
+            fix = "" if state == "on" else f"signoff reviews add {name} {tool['name']} --reason ..."
+            lines.append(Line(f"class D {tool['name']} of {name}", state, note, fix))
+    return lines
+
+
+_Clearance = Mapping[str, tuple[Literal["on", "off"], str]]
+_TIERS: Final[_Clearance] = {
+    "open": ("on", "open: what its rules allow goes unattended"),
+    "changed": ("off", "closed: it was opened for another wording of its rules"),
+    "closed": ("off", "closed: what its rules would allow asks"),
+}
+_REVIEWS: Final[_Clearance] = {
+    "open": ("on", "reviewed: two people of different roles approve each call"),
+    "changed": ("off", "denied: its review was of another wording"),
+    "closed": ("off", "denied until somebody of the role compliance has reviewed it"),
+}
 
 
 def systems(envelopes: Iterable[Mapping[str, Any]] | None, tools: Iterable[Mapping[str, Any]] | None) -> list[Line]:

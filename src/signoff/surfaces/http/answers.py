@@ -264,9 +264,18 @@ class PublishedContract(Publication):
     findings: list[Finding]
 
 
+class Standing(BaseModel):
+    """A tier or a class D tool of a page: `open` (reviewed), `changed` since it was, or `closed`."""
+
+    name: str
+    state: str
+
+
 class EnvelopeLine(Publication):
     mode: str
     approval_roles: list[str]
+    tiers: list[Standing]
+    class_d: list[Standing]
     inert: list[Inert]
 
 

@@ -157,6 +157,19 @@ class PageBody(Body):
     file: Name | None = Field(None, description="What findings call the page.")
 
 
+class ClearanceBody(Body):
+    """Open a tier, or put a class D review on record, for what was seen under `digest`."""
+
+    kind: Literal["tier", "class_d"]
+    name: Name
+    digest: Annotated[str, Field(min_length=1, max_length=100)]
+    reason: Said
+
+
+class ReasonBody(Body):
+    reason: Said
+
+
 class WithdrawBody(Body):
     version: Name
 

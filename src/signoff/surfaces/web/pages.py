@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask the use cases for what each page shows: names for ids, times under the pages' names (`models.py`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from signoff import __version__
@@ -206,7 +206,10 @@ def _approved_at(events: list[Document]) -> str | None:
 async def _controls(world: World, caller: Caller) -> list[models.Control]:
     """Return what envelopes ask for that nothing keeps, and then what this node keeps by itself."""
     asked: dict[tuple[str, str], list[models.Asking]] = {}
+    cleared: list[models.Control] = []
     for envelope in (await authority.envelopes(world, caller)).items:
+        cleared += [_cleared("tier", envelope, tier, _TIERS) for tier in envelope["tiers"]]
+        cleared += [_cleared("class D", envelope, tool, _REVIEWS) for tool in envelope["class_d"]]
         for inert in envelope["inert"]:
             asked.setdefault((inert["control"], inert["consequence"]), []).append(
                 {
@@ -233,4 +236,22 @@ async def _controls(world: World, caller: Caller) -> list[models.Control]:
         {"name": "drift check", "state": "on", "note": "The preview is asked for again right before a write is sent."},
         {"name": "receipts", "state": "on", "note": "Each outcome is signed after its commit."},
     ]
-    return controls + kept
+    return controls + cleared + kept
+
+
+_TIERS = {
+    "open": "Open: what its rules allow goes unattended in mode autonomous.",
+    "changed": "Closed: it was opened for another wording of its rules.",
+    "closed": "Closed: what its rules would allow asks.",
+}
+_REVIEWS = {
+    "open": "Reviewed: two people of different roles approve each call.",
+    "changed": "Denied: its review was of another wording.",
+    "closed": "Denied until somebody of the role compliance has reviewed it.",
+}
+
+
+def _cleared(what: str, envelope: Document, one: Document, notes: Mapping[str, str]) -> models.Control:
+    """Return a tier or a class D tool as a control of its workflow."""
+    name = f"{what} {one['name']} of {envelope['name']}"
+    return {"name": name, "state": "on" if one["state"] == "open" else "off", "note": notes[one["state"]]}
