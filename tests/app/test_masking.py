@@ -31,6 +31,13 @@ async def played(world: World, **given: Any) -> tuple[Any, Any]:
 async def test_an_approver_sees_what_was_said_and_who_reads_it_later_sees_it_masked(world: World) -> None:
     await world.under()
     _, done = await played(world)
+    assert (await world.document(done))["args"][
+        "proposed"
+    ] == ARGS  # the run goes on: another call may be compared with it
+    waiting = await world.propose(args={"shelf": "b", "amount": 1})
+    assert (await world.document(done))["result"] is not None
+    await world.vote(waiting, decision="reject")
+    await world.complete()
     later = await world.document(done)
     assert later["args"] == {"proposed": MASKED, "approved": MASKED, "effective": MASKED}
     assert later["claims"]["rationale"] == "call [phone]"
@@ -40,12 +47,14 @@ async def test_an_approver_sees_what_was_said_and_who_reads_it_later_sees_it_mas
     assert (await world.document(done, world.cast.agent))["args"]["proposed"] == ARGS
     reversal = await world.undo(done)
     assert reversal.state == "pending_approval"
+    assert (await world.document(done))["args"]["proposed"] == ARGS  # whoever decides on it sees what it takes back
     await world.check_ledger()
 
 
 async def test_a_page_that_says_so_shows_everything(world: World) -> None:
     await world.under(more="logging: {redact_pii: false}")
     _, done = await played(world)
+    await world.complete()
     assert (await world.document(done))["args"]["proposed"] == ARGS
 
 
@@ -53,6 +62,7 @@ async def test_a_page_that_says_so_shows_everything(world: World) -> None:
 async def test_a_receipt_that_is_taken_along_opens_nothing_personal(world: World, redacts: bool) -> None:
     await world.under(more=f"logging: {{redact_pii: {str(redacts).lower()}}}")
     _, done = await played(world)
+    await world.complete()
 
     def bundle(tx: Transaction) -> bytes:
         data = receipt_bundle(world.node, tx, world.cast.admin, done.receipt_id or "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from signoff.app.action.circuits import open_circuits
 from signoff.app.action.documents import Document, receipt_bundle, when
+from signoff.app.action.masking import masks
 from signoff.app.audit import AuditReport, audit
 from signoff.app.world import World
 from signoff.core.action.lifecycle import State
@@ -208,7 +209,7 @@ async def receipt_shown(world: World, caller: Caller, receipt_id: str) -> Docume
         owed = tx.receipts.get(receipt_id)
         action = tx.actions.get(owed.action_id) if owed else None
         run = tx.runs.get(action.run_id) if action else None
-        return data, run is not None and world.shelf.envelope(tx, run.envelope).redact_pii
+        return data, run is not None and masks(tx, world.shelf.envelope(tx, run.envelope), run)
 
     data, is_masked = await world.storage.view(caller.tenant, body)
     if data is None:

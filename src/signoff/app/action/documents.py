@@ -19,7 +19,7 @@ from signoff.app.action.explain import explain
 from signoff.app.action.facts import known_when
 from signoff.app.action.hand import Hand
 from signoff.app.action.late import late_find
-from signoff.app.action.masking import masked_action, masks_action, masks_run, may_leave
+from signoff.app.action.masking import masked_action, masks, masks_action, may_leave
 from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.action.receipts import statement_of
 from signoff.app.action.steps import steps_of
@@ -100,7 +100,7 @@ def document(world: World, tx: Transaction, caller: Caller, action_id: str) -> D
         shown["claims"] = world.keyring.open(tx, action.action_id, "claims")
         if action.state in CONCLUDED:
             shown["key"] = action.key
-        if masks_action(world.shelf.envelope(tx, run.envelope), action):
+        if masks_action(tx, world.shelf.envelope(tx, run.envelope), run, action):
             return masked_action(shown)
     return shown
 
@@ -256,7 +256,7 @@ def run_document(world: World, tx: Transaction, run: Run, *, for_agent: bool = F
     spent = sum(action.settled_usd_micros for action in actions)
     reserved = sum(action.reserved_usd_micros for action in actions)
     page = world.shelf.envelope(tx, run.envelope)
-    if not for_agent and masks_run(page, run):
+    if not for_agent and masks(tx, page, run):
         said = redacted(said)
     return {
         "run_id": run.run_id,

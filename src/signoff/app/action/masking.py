@@ -12,19 +12,23 @@ from signoff.core.action.lifecycle import Action
 from signoff.core.authority.envelope import Envelope
 from signoff.core.redaction import redacted
 from signoff.core.run import CLOSED, Run
+from signoff.ports.storage import Transaction
 
 SAID = ("args", "preview", "approval", "result", "error", "resolution", "late_find", "facts", "claims")
 """Members of an action document that hold what somebody said, and its checks' details."""
 
 
-def masks_action(envelope: Envelope, action: Action) -> bool:
-    """Tell whether people are shown an action masked: nobody decides on it any more."""
-    return envelope.redact_pii and action.is_concluded and not is_open(action)
+def masks(tx: Transaction, envelope: Envelope, run: Run) -> bool:
+    """Tell whether people are shown a run and its actions masked: it is closed, and nothing of it is to be decided.
+
+    Not before: whoever decides on one call looks at what the run has read before it, such as the account on file.
+    """
+    return envelope.redact_pii and run.state in CLOSED and not tx.actions.tally(run.run_id, "", "").unconcluded
 
 
-def masks_run(envelope: Envelope, run: Run) -> bool:
-    """Tell whether people are shown a run's task and summary masked: it is closed."""
-    return envelope.redact_pii and run.state in CLOSED
+def masks_action(tx: Transaction, envelope: Envelope, run: Run, action: Action) -> bool:
+    """Tell whether people are shown an action masked; not while a person has to say what they made of a late find."""
+    return not is_open(action) and masks(tx, envelope, run)
 
 
 def masked_action(shown: dict[str, Any]) -> dict[str, Any]:
