@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from signoff.app.sweeps import EACH_S
 from signoff.core.authority.circuit import Circuits
 from signoff.core.authority.quota import Quotas
 
@@ -19,6 +20,7 @@ class Settings:
     installation: str = "signoff.local"
     mirror: Path | None = None  # checkpoints outside the database; DATA/mirror where none is given
     quotas: Quotas = field(default_factory=Quotas)  # of one agent
+    sweep_each_s: int = EACH_S  # how often writes without a receipt are looked for; 0 is never
     circuits: Circuits = field(default_factory=Circuits)  # when calls of a tool are broken off
     failpoint: str = field(default_factory=lambda: os.environ.get("SIGNOFF_FAILPOINT", ""))
 

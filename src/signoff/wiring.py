@@ -23,6 +23,7 @@ from signoff.adapters.vault import AesGcmVault
 from signoff.app.epochs import look_at_log
 from signoff.app.payloads import Keyring
 from signoff.app.setup import open_tenant
+from signoff.app.sweeps import Sweeps
 from signoff.app.systems import Systems
 from signoff.app.tick import finish, tick
 from signoff.app.world import TENANT, World
@@ -179,6 +180,7 @@ def _world(
         node=mint("nod", clock.now(), chance.bytes(10)),
         log_keys=keys.verifier_keys(),
         quotas=settings.quotas,
+        sweeps=Sweeps(settings.sweep_each_s),
         circuits=settings.circuits,
     )
 

@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
+from signoff.app.action.sweep import sweep_now
+from signoff.app.epochs import look_at_log
+from signoff.app.world import TENANT
+from signoff.core.principal import Caller
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
+from signoff.settings import Settings
+from signoff.surfaces.cli.offline import installation_of
+from signoff.wiring import owned
 from signoff_sample.erp.audit import audit
+from signoff_sample.erp.store import open_store
+from signoff_sample.erp.tools import TOOLS, write
 from signoff_sample.invoices import SAMPLES, write_to
 
 
@@ -89,3 +98,24 @@ def test_a_folder_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> No
     assert ran.returncode != 0
     assert "There is no folder" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+async def test_a_sweep_finds_nothing_but_what_was_written_past_signoff(
+    told: tuple[dict[str, Any], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, data = told
+    monkeypatch.setenv("SIGNOFF_SAMPLE_ERP_DB", str(data / "erp.db"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    me = Caller(TENANT, "psn_auditor", ("auditor",))
+    async with owned(Settings(data=data, installation=installation_of(data))) as world:
+        await look_at_log(world, TENANT)
+        clean = await sweep_now(world, me)
+        store = open_store(data / "erp.db")
+        write(store, TOOLS["erp.add_note"], {"vendor_id": "V-1001", "line": "by hand", "idempotency_key": "mine"})
+        store.close()
+        after = await sweep_now(world, me)
+    assert {one.problem for one in clean} == {""}
+    assert (sum(one.listed for one in clean), [one.found for one in clean if one.found]) == (5, [])
+    assert [(one.tool, one.key, one.why) for swept in after for one in swept.found] == [
+        ("erp.add_note", "mine", "unknown")
+    ]

@@ -40,6 +40,8 @@ class Vitals:
     escalated: int
     broken_off: dict[str, str]
     clock_jump_s: float
+    unreceipted: int = 0
+    unswept: int = 0
 
 
 def require_auditor(caller: Caller) -> None:
@@ -264,6 +266,8 @@ async def vitals(world: World, tenant: str) -> Vitals:
             broken_off=open_circuits(world, tx),
             escalated=len(tx.actions.escalated("", DUE_MAX)),
             clock_jump_s=world.clock.jump_us() / 1_000_000,
+            unreceipted=sum(len(one.found) for one in world.sweeps.of(tenant)),
+            unswept=sum(bool(one.problem) for one in world.sweeps.of(tenant)),
         )
 
     return await world.storage.view(tenant, body)

@@ -21,6 +21,7 @@ from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.retention import erase_aged
 from signoff.app.action.settle import last_send, settle
+from signoff.app.action.sweep import begin_sweeps
 from signoff.app.authority.delegations import void_revoked
 from signoff.app.authority.halts import stop_covered
 from signoff.app.authority.policies import void_withdrawn
@@ -58,6 +59,7 @@ async def tick(world: World, tenant: str) -> None:
     await _resume(world, tenant)
     await erase_aged(world, tenant)
     await finish_erasures(world, tenant)
+    await begin_sweeps(world, tenant)
     await sign_receipts(world, tenant)
     await integrate(world, tenant)
 

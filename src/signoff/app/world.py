@@ -12,6 +12,7 @@ from signoff.app.answers import Answers
 from signoff.app.pages import Shelf
 from signoff.app.payloads import Keyring, Seal
 from signoff.app.remembered import Remembered
+from signoff.app.sweeps import Sweeps
 from signoff.app.systems import Systems
 from signoff.core import ids
 from signoff.core.authority.circuit import Circuits
@@ -106,6 +107,7 @@ class World:
     remembered: Remembered = field(default_factory=Remembered)
     bell: Bell = field(default_factory=Bell)
     legs: Legs = field(default_factory=Legs)
+    sweeps: Sweeps = field(default_factory=Sweeps)
     tags: dict[str, Seal] = field(default_factory=dict)  # by tenant: keyed digests that agree across runs
     runs: dict[tuple[str, str], tuple[Seal, Run]] = field(default_factory=dict)  # what never changes of recent runs
     aged_at: dict[str, int] = field(default_factory=dict)  # by tenant: when what has reached its age was looked for

@@ -33,6 +33,11 @@ NOTE_LINE = _text("A line to add to the note on the vendor's card.", 200)
 REASON = _text("Why, in a sentence.", 500, 0)
 IBAN = _text("The account to pay to, without spaces.", 34, 5)
 KEY = _text("One write for each key: a repeated call gets the first answer.", 200)
+SINCE = {
+    "type": "string",
+    "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z$",
+    "description": "RFC 3339, in UTC: only writes from then on.",
+}
 VERSION = {"type": "integer", "minimum": 0, "description": "The version a preview named; refused if it has moved."}
 CURRENCY = {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217."}
 AMOUNT = {
@@ -104,6 +109,7 @@ INPUTS: dict[str, Schema] = {
     "erp.preview_note_restore": _closed({"restores": CHANGE_ID}),
     "erp.restore_vendor_note": _closed({"restores": CHANGE_ID, "idempotency_key": KEY}),
     "erp.find_vendor_note": _closed({"idempotency_key": KEY}),
+    "erp.list_writes": _closed({"tool": _text("The tool that wrote."), "since": SINCE}),
 }
 
 _PREVIEW = _closed(
@@ -198,4 +204,7 @@ OUTPUTS: dict[str, Schema] = {
     "erp.preview_note_restore": _PREVIEW,
     "erp.restore_vendor_note": _NOTE_ANSWER,
     "erp.find_vendor_note": _NOTE_ANSWER,
+    "erp.list_writes": _closed(
+        {"writes": {"type": "array", "items": _closed({"idempotency_key": TEXT, "written_us": WHOLE})}}
+    ),
 }

@@ -9,6 +9,7 @@ its first one did.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from signoff_sample.erp.schemas import INPUTS, OUTPUTS, Schema
 from signoff_sample.erp.store import Store, Tx, canonical
 
 Row = dict[str, Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Not content: the key names the write, and a retry may carry the version of a younger preview.
 _NOT_CONTENT = ("idempotency_key", "expected_version")
 
@@ -136,6 +138,15 @@ def _find(finds: Finds) -> Callable[[Tx, Row], Row]:
     return run
 
 
+def _list_writes(tx: Tx, args: Row) -> Row:
+    try:
+        since = datetime.fromisoformat(args["since"])
+    except ValueError:
+        raise Refusal("invalid_arguments", "since is no instant.") from None
+    sql = "SELECT idempotency_key, written_us FROM writes WHERE tool = ? AND written_us >= ? ORDER BY written_us"
+    return {"writes": tx.all(sql, args["tool"], (since - _EPOCH) // timedelta(microseconds=1))}
+
+
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
@@ -200,5 +211,6 @@ TOOLS: dict[str, Tool] = {
         Tool("erp.preview_note_restore", "Show what taking a change of a note back would do.", vendors.preview_restore),
         Tool("erp.restore_vendor_note", "Take a change of a vendor's note back.", vendors.restore_note, True),
         _look_up("erp.find_vendor_note", "Find the change of a note that a key wrote.", _NOTES),
+        Tool("erp.list_writes", "List the keys under which a tool has written since an instant.", _list_writes),
     )
 }

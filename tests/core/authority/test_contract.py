@@ -104,6 +104,7 @@ WRITE = {
     "idempotency": "{argument: key, keeps: 30d}",
     "look_up": "{tool: erp.get, args: {k: key}, found: result.ok, settles_after: 2s}",
 }
+SWEEP = "{tool: erp.get, args: {since: since}, items: result.rows, key: item.k}"
 KEYS: dict[str, list[tuple[str, str, str]]] = {  # key of a write: good, bad, what is found
     "name": [("server_own", "[a]", "page.type")],
     "effect": [("write", "wrote", "page.type")],
@@ -169,6 +170,14 @@ KEYS: dict[str, list[tuple[str, str, str]]] = {  # key of a write: good, bad, wh
         ),
         (WRITE["undo"], "{tool: erp.back, args: {}, check: {read: erp.get, unchanged: []}}", "page.type"),
         (WRITE["undo"], "{tool: erp.back, args: {}, check: {read: erp.get}}", "page.missing_key"),
+    ],
+    "sweep": [
+        (SWEEP, "{tool: erp.get, items: result.rows}", "page.missing_key"),
+        (SWEEP, "{tool: erp.back, items: result.rows, key: item.k}", "contract.effect"),
+        (SWEEP, "{tool: erp.nope, items: result.rows, key: item.k}", "contract.unknown_tool"),
+        (SWEEP, "{tool: erp.get, items: \"'none'\", key: item.k}", "page.expression"),
+        (SWEEP, "{tool: erp.get, items: result.rows, key: args.k}", "page.expression"),
+        (SWEEP, "{tool: erp.get, args: {since: key}, items: result.rows, key: item.k}", "page.expression"),
     ],
     "output": [
         ("{trust: trusted}", "{trust: yes}", "page.type"),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from signoff.core.authority.rule import Expression
+from signoff.core.authority.sweep import Sweep
 
 Reversibility = Literal["reversible", "manual", "irreversible"]
 ServerKind = Literal["mcp_stdio", "mcp_http", "http", "python", "by_environment"]
@@ -122,6 +123,7 @@ class ToolContract:
     subject: Expression | None = None
     cost_usd_micros: int = 0
     timeout_s: float = 10.0
+    sweep: Sweep | None = field(default=None, compare=False)  # it finds writes and governs none
 
     @property
     def has_reversal_story(self) -> bool:

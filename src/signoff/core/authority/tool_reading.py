@@ -14,6 +14,7 @@ from signoff.core.authority.description import ToolDescription
 from signoff.core.authority.page import Node, quoted
 from signoff.core.authority.reading import Reader
 from signoff.core.authority.rule import Expression, Names, typed_fields
+from signoff.core.authority.sweep import SINCE, Sweep, names_of_item
 from signoff.core.authority.tool import (
     DryRun,
     Effect,
@@ -30,9 +31,11 @@ from signoff.core.authority.tool import (
 
 KEYS: Final = (
     "name", "effect", "risk", "reversibility", "reversal_note", "schema_digest", "resource", "idempotency", "not_done",
-    "preview", "precondition", "look_up", "undo", "output", "subject", "cost", "timeout",
+    "preview", "precondition", "look_up", "undo", "sweep", "output", "subject", "cost", "timeout",
 )  # fmt: skip
-WRITES_ONLY: Final = ("reversibility", "reversal_note", "idempotency", "not_done", "precondition", "look_up", "undo")
+WRITES_ONLY: Final = (
+    "reversibility", "reversal_note", "idempotency", "not_done", "precondition", "look_up", "undo", "sweep",
+)  # fmt: skip
 COST_MAX: Final = 1_000_000_000_000
 TIMEOUT_DEFAULT_US: Final = 10_000_000
 
@@ -89,6 +92,7 @@ class ToolReader:
             cost_usd_micros=self._cost(),
             timeout_s=reader.duration(fields.get("timeout"), f"{where}.timeout", "100ms", "10m", TIMEOUT_DEFAULT_US)
             / 1_000_000,
+            sweep=self._sweep(),
         )
         self._tell_what_doubt_means(contract)
         return contract
@@ -323,6 +327,28 @@ class ToolReader:
                 self.reader.wrong(listed, f"{at}.unchanged", "at least one field", "Name the fields: `[status]`.")
             check = UndoCheck(read, check_args, unchanged) if read else None
         return Undo(tool, args, check) if tool else None
+
+    def _sweep(self) -> Sweep | None:
+        """Return how this tool's writes are listed; only a key that Signoff puts in tells whose one is."""
+        node, where = self.fields.get("sweep"), f"{self.where}.sweep"
+        needed = ("tool", "items", "key")
+        fields = self.reader.fields(node, where, ("tool", "args", "items", "key"), required=needed)
+        if node is not None and not self.has_key:
+            self.reader.error(
+                node,
+                "contract.no_meaning",
+                f"`{where}` has no meaning without `idempotency.argument`.",
+                "A write that is listed is known by the key that Signoff put in, and here it puts in none.",
+                "Add `idempotency: {argument: ..., keeps: 30d}`, or remove it.",
+            )
+        tool = self._named(fields.get("tool"), f"{where}.tool", Effect.READ)
+        args = self._args(fields.get("args"), f"{where}.args", SINCE, tool)
+        over = self._names("result", result_of=tool)
+        items = self.reader.expression(fields.get("items"), f"{where}.items", over, ("list",))
+        listing = self.described.get(tool) if tool else None
+        item = names_of_item(items.text if items else "", listing.output_schema if listing else None)
+        key = self.reader.expression(fields.get("key"), f"{where}.key", item, ("string",))
+        return Sweep(tool, args, items, key) if tool and items and key else None
 
     def _output(self) -> OutputTrust:
         where = f"{self.where}.output"

@@ -313,12 +313,14 @@ def measured(read: Callable[[str], bytes]) -> list[Line]:
         )
         late, jump = int(float(found["signoff_actions_found_late"])), float(found["signoff_clock_jump_seconds"])
         escalated = int(float(found["signoff_approvals_escalated"]))
+        past, unswept = (int(float(found[f"signoff_{name}"])) for name in ("writes_without_receipt", "sweeps_unanswered"))
         broken = [name.split('"')[1] for name in found if name.startswith("signoff_circuit_open{")]
     except SignoffError as error:
         return [Line("measurements", "unknown", error.why, error.fix)]
     except (ValueError, KeyError, UnicodeDecodeError):
         return [Line("measurements", "unknown", "the server's metrics are not those of this version")]
-    return [clock_line(jump), *found_late(late, ()), *silent(escalated), *broken_off(broken)]
+    lines = [clock_line(jump), *found_late(late, ()), *silent(escalated), *broken_off(broken)]
+    return [*lines, *unreceipted(past, unswept)]
 
 
 def clock_line(jump: float) -> Line:
@@ -349,6 +351,19 @@ def silent(count: int) -> list[Line]:
         return []
     note = f"{count} approval(s) at which nobody has looked by half of their time"
     return [Line("approvals", "wrong", note, "See them with `signoff inbox`; they stand first.")]
+
+
+def unreceipted(count: int, unswept: int) -> list[Line]:
+    """Return the alarm of writes that no receipt stands for, and of tools whose writes could not be listed."""
+    lines = []
+    if count:
+        note = f"{count} write(s) in the systems that no receipt stands for: something writes past Signoff"
+        fix = "See them with `signoff sweep`; take them back in the system, and change the credentials that wrote them."
+        lines.append(Line("writes without a receipt", "wrong", note, fix))
+    if unswept:
+        note = f"the writes of {unswept} tool(s) could not be listed at the last sweep"
+        lines.append(Line("sweep", "unknown", note, "See why with `signoff sweep`; start the system's server."))
+    return lines
 
 
 def broken_off(tools: Sequence[str]) -> list[Line]:

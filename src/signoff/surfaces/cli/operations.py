@@ -36,6 +36,7 @@ def serve(
     open_runs: Annotated[int, typer.Option(min=1, help="How many runs of one agent may be open at once.")] = 1000,
     waiting: Annotated[int, typer.Option(min=1, help="How many calls of one agent may wait for people.")] = 200,
     waiting_per_run: Annotated[int, typer.Option(min=1, help="The same within one run.")] = 20,
+    sweep_minutes: Annotated[int, typer.Option(min=0, help="How often writes without a receipt are looked for.")] = 60,
     circuit_sends: Annotated[
         int, typer.Option(min=2, max=100, help="After how many failed calls in a row a tool is left alone.")
     ] = 5,
@@ -54,7 +55,14 @@ def serve(
     quotas = Quotas(open_runs, waiting, waiting_per_run)
     circuits = Circuits(circuit_sends, cool_us=circuit_cool_s * 1_000_000)
     settings = Settings(
-        data=data, host=host, port=port, mirror=mirror, installation=name, quotas=quotas, circuits=circuits
+        data=data,
+        host=host,
+        port=port,
+        mirror=mirror,
+        installation=name,
+        quotas=quotas,
+        sweep_each_s=sweep_minutes * 60,
+        circuits=circuits,
     )
     run(_serve(shell, settings, contract or [], envelope or []))
     return YES

@@ -521,6 +521,31 @@ class Entries(Listed):
     items: list[LedgerEntry]
 
 
+class SweepFind(BaseModel):
+    """A write that no receipt stands for: `why` is `unknown`, `no_key` or `not_done`."""
+
+    key: str
+    why: str
+    action_id: str | None
+
+
+class Sweep(BaseModel):
+    """One look through the writes of one tool; `problem` is why there was no list."""
+
+    system: str
+    tool: str
+    since: str
+    at: str
+    listed: int
+    problem: str | None
+    found: list[SweepFind]
+
+
+class Sweeps(BaseModel):
+    items: list[Sweep]
+    found: int
+
+
 ANSWERS: Final[tuple[type[BaseModel], ...]] = tuple(
     model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, BaseModel)
 )[1:]  # all but BaseModel itself

@@ -20,6 +20,7 @@ from signoff.surfaces.http.evidence import evidence_routes
 from signoff.surfaces.http.hot import METHODS, hot_calls
 from signoff.surfaces.http.metrics import Metrics
 from signoff.surfaces.http.operations import operations_routes
+from signoff.surfaces.http.oversight import oversight_routes
 from signoff.surfaces.web.routes import page_routes
 
 
@@ -42,6 +43,7 @@ class Api:
         self._rooms.include_router(action_routes(world))
         self._rooms.include_router(authority_routes(world))
         self._rooms.include_router(evidence_routes(world))
+        self._rooms.include_router(oversight_routes(world))
         self._rooms.include_router(
             operations_routes(world, self.metrics, lambda: self.is_draining, lambda: self.description)
         )

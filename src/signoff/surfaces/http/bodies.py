@@ -137,6 +137,20 @@ class DecisionBody(Body):
         return self
 
 
+class SweepBody(Body):
+    """Look for writes without a receipt from `since` on, by default in the last seven days."""
+
+    since: Annotated[str, Field(max_length=40)] | None = Field(None, description="A time, RFC 3339.")
+
+    def since_us(self) -> int | None:
+        """Return `since` in microseconds since 1970.
+
+        Raises:
+            Malformed: it is no time, or one without its offset from UTC.
+        """
+        return None if self.since is None else microseconds(self.since, "$.since")
+
+
 class HaltBody(KeyedBody):
     scope: Annotated[str, Field(min_length=1, max_length=260)]
     reason: Said

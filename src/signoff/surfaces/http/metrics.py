@@ -56,6 +56,14 @@ class Metrics:
             "Failed writes that a look a day later found, or got no answer about, up to 200.",
             registry=registry,
         )
+        self._unreceipted = Gauge(
+            "signoff_writes_without_receipt",
+            "Writes that systems list under this node's keys and that no receipt stands for.",
+            registry=registry,
+        )
+        self._unswept = Gauge(
+            "signoff_sweeps_unanswered", "Tools whose writes could not be listed at the last sweep.", registry=registry
+        )
         self._jump = Gauge(
             "signoff_clock_jump_seconds",
             "How far the machine's clock is ahead of the node's own, which decides.",
@@ -91,5 +99,7 @@ class Metrics:
         self._person.set(states.get(State.NEEDS_PERSON, 0))
         self._unsigned.set(vitals.unsigned)
         self._late.set(vitals.late)
+        self._unreceipted.set(vitals.unreceipted)
+        self._unswept.set(vitals.unswept)
         self._jump.set(vitals.clock_jump_s)
         return generate_latest(self._registry)

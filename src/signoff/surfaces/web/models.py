@@ -99,6 +99,15 @@ class SpendLine(TypedDict):
     cap_usd_micros: int | None
 
 
+class UnreceiptedLine(TypedDict):
+    """Writes of a tool that no receipt stands for; `at` is when they were last looked for."""
+
+    system: str
+    tool: str
+    count: int
+    at: str
+
+
 class Home(TypedDict):
     """The model of `/`. `next_cursor` leads to older actions; `cursor` is the one this page was asked with."""
 
@@ -112,6 +121,7 @@ class Home(TypedDict):
     halts: Sequence[HaltLine]
     ledger: LedgerHead | None
     spend: Sequence[SpendLine]
+    unreceipted: NotRequired[Sequence[UnreceiptedLine]]
 
 
 class Check(TypedDict):

@@ -82,6 +82,11 @@ async def home(world: World, caller: Caller, cursor: str | None) -> models.Home:
             }
             for halt in halts
         ],
+        "unreceipted": [
+            {"system": swept.system, "tool": swept.tool, "count": len(swept.found), "at": when(swept.at) or ""}
+            for swept in world.sweeps.of(caller.tenant)
+            if swept.found
+        ],
         "ledger": None
         if head is None
         else {

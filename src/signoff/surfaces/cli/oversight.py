@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What helps whoever operates, from a terminal: writes without a receipt."""
+
+from typing import Annotated
+
+import typer
+
+from signoff.surfaces.cli.render import visible
+from signoff.surfaces.cli.shell import NO, YES, Shell
+
+SWEEPING_S = 300.0
+_WHY = {
+    "unknown": "no action has this key",
+    "no_key": "it was written without a key",
+    "not_done": "its action says that it was not done",
+}
+
+
+def sweep(
+    shell: Shell,
+    since: Annotated[str | None, typer.Option(help="Beginning of the period, RFC 3339; by default 7 days ago.")] = None,
+) -> int:
+    """Find writes that no receipt stands for, in every system that lists its writes."""
+    found = shell.client().post("/v1/sweeps", {"since": since} if since else {}, timeout_s=SWEEPING_S)
+    shell.answer(found)
+    rows = [(one["system"], one["tool"], one["listed"], len(one["found"]), one["problem"]) for one in found["items"]]
+    shell.table(("system", "tool", "writes", "without a receipt", "problem"), rows)
+    if not rows:
+        shell.line("No tool contract says how its system lists writes: see `sweep` in the reference of pages.")
+        return YES
+    past = [
+        (one["tool"], each["key"], _WHY.get(each["why"], each["why"]), each["action_id"])
+        for one in found["items"]
+        for each in one["found"]
+    ]
+    if past:
+        shell.table(("tool", "key", "why", "action"), past, "Writes without a receipt")
+        shell.line(visible("Take them back in the system, and change the credentials that wrote them."))
+    return NO if past or any(one["problem"] for one in found["items"]) else YES
