@@ -138,6 +138,8 @@ def test_an_edit_is_a_new_revision_and_a_stale_digest_approves_nothing(firm: Fir
     assert firm.as_approver("edit", action, "--args", file).code == 2
     said = firm.as_approver("edit", action, "--args", file, "--yes", "--json")
     assert (said.code, said.json["revision"]) == (0, 2)
+    (kept,) = [one for one in firm.as_approver("corrections", "--json").json if one["action_id"] == action]
+    assert (kept["proposed"]["note"] != "right", kept["edits"][-1]["args"]["note"]) == (True, "right")
     stale = firm.as_approver("approve", action, "--yes", "--digest", seen["digest"])
     assert stale.code == 1
     assert "something else waits now" in stale.err

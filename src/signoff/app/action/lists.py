@@ -61,7 +61,7 @@ async def runs(world: World, caller: Caller, before: str | None, limit: int) -> 
     """Return runs, newest first: people see all of the tenant, an agent its own."""
 
     def body(tx: Transaction) -> Page:
-        kept, after = _scan(tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run))
+        kept, after = scan(tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run))
         return Page([_run_line(run) for run in kept], after)
 
     return await world.storage.view(caller.tenant, body)
@@ -83,7 +83,7 @@ async def actions(world: World, caller: Caller, before: str | None, limit: int, 
         def is_kept(action: Action) -> bool:
             return (not states or action.state in states) and _is_seen(caller, run_of(action))
 
-        kept, after = _scan(tx.actions.newest, before, limit, lambda action: action.action_id, is_kept)
+        kept, after = scan(tx.actions.newest, before, limit, lambda action: action.action_id, is_kept)
         return Page([brief(action, run_of(action)) for action in kept], after)
 
     return await world.storage.view(caller.tenant, body)
@@ -126,7 +126,7 @@ async def approvals(
             return tx.actions.in_states(states, key or "", most)
 
         kept = [action for action in loud if is_for(action)] if after is None else []
-        rest, key = _scan(fetch, after, limit - len(kept), lambda action: action.action_id, is_kept)
+        rest, key = scan(fetch, after, limit - len(kept), lambda action: action.action_id, is_kept)
         return Page([_inbox_line(world, tx, action) for action in (*kept, *rest)], key)
 
     return await world.storage.view(caller.tenant, body)
@@ -183,7 +183,7 @@ async def budgets(world: World, caller: Caller, before: str | None, limit: int, 
         if run_id is not None:
             run = tx.runs.get(run_id)
             return Page([_budget_line(world, tx, run)] if run and _is_seen(caller, run) else [], None)
-        kept, after = _scan(tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run))
+        kept, after = scan(tx.runs.newest, before, limit, lambda run: run.run_id, lambda run: _is_seen(caller, run))
         return Page([_budget_line(world, tx, run) for run in kept], after)
 
     return await world.storage.view(caller.tenant, body)
@@ -245,7 +245,7 @@ def _is_seen(caller: Caller, run: Run) -> bool:
     return not caller.is_agent or run.agent_id == caller.id
 
 
-def _scan(
+def scan(
     fetch: Callable[[str | None, int], list[Row]],
     key: str | None,
     limit: int,

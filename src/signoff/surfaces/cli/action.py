@@ -195,6 +195,25 @@ def reject(shell: Shell, action: Id, reason: Reason, yes: Yes = False) -> int:
     return YES
 
 
+def corrections(shell: Shell, limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 1000) -> int:
+    """List what people edited before they approved, newest first: labelled data, with --json for export."""
+    found = first_of(shell.client(), "/v1/corrections", limit)
+    shell.answer(found)
+    rows = [
+        (
+            one["action_id"],
+            one["tool"],
+            one["state"],
+            json.dumps(one["proposed"]),
+            json.dumps(one["edits"][-1]["args"]),
+            one["edits"][-1]["reason"],
+        )
+        for one in found
+    ]
+    shell.table(("action", "tool", "state", "proposed", "edited", "because"), rows)
+    return YES
+
+
 def defer(
     shell: Shell,
     action: Id,

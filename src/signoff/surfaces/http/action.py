@@ -8,6 +8,7 @@ from pydantic import Field
 
 from signoff.app.action import lists
 from signoff.app.action.approve import cancel, edit, vote
+from signoff.app.action.corrections import corrections
 from signoff.app.action.defer import defer
 from signoff.app.action.documents import action_document, plan_document, receipt_bundle, run_document, timeline
 from signoff.app.action.plans import propose_plan
@@ -193,6 +194,14 @@ def action_routes(world: World) -> APIRouter:
         state = None if asked.state is None else lists.state_named(asked.state)
         after = key_of(asked.cursor, "act")
         return page_reply(await lists.approvals(world, caller_in(request), after, asked.limit, state, asked.role))
+
+    @routes.get("/v1/corrections", tags=["approvals"], **call(a.Corrections))
+    async def list_corrections(request: Request, asked: Paged) -> Response:
+        """What people edited before they approved, newest first: as proposed, as edited, and how it ended. For people.
+
+        These are labelled data: each shows what an agent asked for, and what it should have asked for.
+        """
+        return page_reply(await corrections(world, caller_in(request), key_of(asked.cursor, "act"), asked.limit))
 
     @routes.post("/v1/approvals/{approval_id}", tags=["approvals"], **call(a.Action, body=b.DecisionBody))
     async def decide_approval(request: Request, approval_id: ActionId) -> Response:

@@ -481,6 +481,31 @@ class Actions(Listed):
     items: list[ActionLine]
 
 
+class Edit(BaseModel):
+    revision: int
+    by: str | None
+    reason: str | None
+    args: Any
+
+
+class Correction(BaseModel):
+    """An action whose arguments a person edited. What was erased is null."""
+
+    action_id: str
+    run_id: str
+    workflow: str
+    tool: str
+    state: str
+    is_approved: bool
+    proposed: Any
+    edits: list[Edit]
+    timestamps: dict[str, str | None]
+
+
+class Corrections(Listed):
+    items: list[Correction]
+
+
 class Inbox(Listed):
     items: list[InboxLine]
 
