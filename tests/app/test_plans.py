@@ -16,7 +16,7 @@ from signoff.core.principal import Caller
 from signoff.core.proposal import Proposal
 from tests.app.test_approval import refused
 from tests.target import Row
-from tests.world import DAY, SECOND, TENANT, World
+from tests.world import DAY, HOUR, SECOND, TENANT, World, envelope
 
 Step = tuple[str, Mapping[str, Any]]
 NOTES: tuple[Step, ...] = tuple(("book.note", {"text": text}) for text in ("one", "two", "three"))
@@ -131,7 +131,9 @@ async def test_one_no_ends_the_plan(world: World) -> None:
 async def test_duties_add_up_over_the_steps(world: World) -> None:
     """A step that owes another role's word keeps the others back, though their own approvals are there."""
     boss = "{id: two, tool: book.note, when: args.text == 'two', then: approve, approve: {roles: [Boss]}}"
-    await world.under(more=f"rules:\n  - {boss}")
+    text = envelope(workflow="ruled").replace("  approval_roles:", f"  rules:\n    - {boss}\n  approval_roles:")
+    await world.publish(text)
+    await world.begin("ruled")
     bea, _ = await people.add_person(world.node, world.cast.admin, "Bea", "bea@play.test", ("Boss",))
     steps = await planned(world)
     await world.vote(steps[0], world.cast.ann)
@@ -140,6 +142,43 @@ async def test_duties_add_up_over_the_steps(world: World) -> None:
     await world.vote(steps[0], Caller(TENANT, bea.person_id, bea.roles))
     assert await done(world, steps) == ["succeeded"] * 3
     assert [len(await world.votes(step)) for step in steps] == [1, 2, 1]
+    await world.check_ledger()
+
+
+async def test_an_edit_between_two_votes_has_both_people_look_again(world: World) -> None:
+    boss = "{id: two, tool: book.note, when: \"args.text == 'two'\", then: approve, approve: {roles: [Boss]}}"
+    text = envelope(workflow="ruled").replace("  approval_roles:", f"  rules:\n    - {boss}\n  approval_roles:")
+    await world.publish(text)
+    await world.begin("ruled")
+    bea, _ = await people.add_person(world.node, world.cast.admin, "Bea", "bea@play.test", ("Boss",))
+    boss_caller = Caller(TENANT, bea.person_id, bea.roles)
+    steps = await planned(world)
+    await world.vote(steps[0], world.cast.ann)
+    edited = await world.edit(steps[2], {"text": "four"})
+    first = await world.get(steps[0])
+    assert first.look_at is not None
+    assert [step.look_at for step in await now(world, steps)][1:] == [None, None]
+    await world.vote(edited, boss_caller)
+    assert await states(world, steps) == ["pending_approval"] * 3
+    await world.vote(edited, world.cast.ann)
+    assert await done(world, steps) == ["succeeded"] * 3
+    shown = await world.document(steps[0])
+    assert [(vote["counts"], vote["reason"]) for vote in shown["approval"]["votes"]] == [
+        (False, "because"),
+        (True, "because"),
+    ]
+    await world.check_ledger()
+
+
+async def test_a_review_window_begins_when_the_turn_of_its_step_has_come(world: World) -> None:
+    hold = "holds:\n  - {tool: book.lend, window: 1h, on_timeout: proceed}"
+    await world.under(more=hold)
+    steps = await planned(world, NOTES[0], LEND, NOTES[1])
+    await world.vote(steps[0])
+    assert await done(world, steps) == ["succeeded", "held", "approved"]
+    assert (await world.get(steps[1])).hold_until is not None
+    await world.tick(2 * HOUR / SECOND)
+    assert await done(world, steps) == ["succeeded"] * 3
     await world.check_ledger()
 
 
@@ -313,7 +352,8 @@ async def test_whatever_comes_first_there_is_one_end_of_the_whole_plan(world: Wo
                 return await world.lift(await world.halt("tool:book.note"))
             if other == "expire":
                 world.clock.us = steps[0].expires_at or 0
-                return await world.tick_without_waiting()
+                await world.tick_without_waiting()
+                return None
             if other == "cancel":
                 return await world.cancel(steps[1])
             return await approve.vote(

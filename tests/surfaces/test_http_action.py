@@ -355,3 +355,36 @@ def test_every_cap_beyond_the_task_is_shown_with_what_is_left_of_it(office: Offi
         assert one["left_usd_micros"] == max(0, one["cap_usd_micros"] - used)
     office.ok("POST", "/v1/envelopes/capped/withdraw", {"version": "1"}, who="arthur")
     assert not [one for one in office.ok("GET", "/v1/budgets?of=caps")["items"] if one["workflow"] == "capped"]
+
+
+def test_a_plan_is_proposed_looked_at_and_approved_as_one(office: Office) -> None:
+    run_id = office.begin()
+    notes = [{"vendor_id": "V-1001", "note": f"Planned, {word}."} for word in ("first", "then", "last")]
+    steps = [{"tool": "erp.update_vendor_note", "args": args, "rationale": "In this order."} for args in notes]
+    body = {"steps": steps, "idempotency_key": "plan-1"}
+    asked = office.call("POST", f"/v1/runs/{run_id}/plan", body, who="clerk")
+    assert asked.status_code == 202, asked.text
+    plan = asked.json()
+    assert office.ok("POST", f"/v1/runs/{run_id}/plan", body, who="clerk")["plan_id"] == plan["plan_id"]
+    assert [one["state"] for one in plan["steps"]] == ["pending_approval"] * 3
+    assert {one["digest"] for one in plan["steps"]} == {plan["digest"]}
+    lines = [one for one in office.ok("GET", "/v1/approvals")["items"] if one["run_id"] == run_id]
+    assert [one["approval_id"] for one in lines] == [plan["plan_id"]]
+    assert [one["tool"] for one in lines[0]["plan"]["steps"]] == ["erp.update_vendor_note"] * 3
+    word = {"decision": "approve", "digest": plan["digest"], "reason": "All three."}
+    office.ok("POST", f"/v1/approvals/{plan['plan_id']}", word, who="ann")
+    assert office.call("POST", f"/v1/approvals/{plan['plan_id']}", word, who="ann").is_success  # said again
+    ended = [office.until(one, "succeeded", "voided", "failed") for one in plan["steps"]]
+    assert [one["plan"]["step"] for one in ended] == [1, 2, 3]
+    page = office.call("GET", f"/actions/{plan['steps'][0]['action_id']}", headers={"Accept": "text/html"})
+    assert f"/actions/{plan['steps'][1]['action_id']}" in page.text
+
+
+def test_a_plan_without_steps_or_of_a_person_is_refused(office: Office) -> None:
+    run_id = office.begin()
+    body: dict[str, Any]
+    for body in ({"steps": []}, {}, {"steps": [{"tool": "erp.update_vendor_note"}]}, {"steps": [{"args": {}}]}):
+        assert office.call("POST", f"/v1/runs/{run_id}/plan", body, who="clerk").status_code == 422
+    step = {"tool": "erp.update_vendor_note", "args": {}}
+    assert office.call("POST", f"/v1/runs/{run_id}/plan", {"steps": [step]}, who="rival").status_code == 404
+    assert office.call("POST", f"/v1/runs/{run_id}/plan", {"steps": [step]}, who="ann").status_code in (403, 404)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The second leg: people say yes, no, or otherwise, to exactly the bytes they saw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
 from signoff.app.action import holds
 from signoff.app.action.case import (
-    Case,
     bearing_again,
     erased_at,
     found,
@@ -18,30 +17,27 @@ from signoff.app.action.case import (
     seal_of,
     seen,
 )
-from signoff.app.action.ending import break_plan, end_unsent, ended, waited
+from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.facts import look, sealed_facts
 from signoff.app.action.gather import Seen
 from signoff.app.action.impacts import counted, with_sums
+from signoff.app.action.plan_vote import LOOKED_AT, edit_step, said_of, vote_on_plan
 from signoff.app.action.propose import judged
-from signoff.app.action.steps import steps_of, waiting_steps
 from signoff.app.action.subject import subject_tag
 from signoff.app.answers import NOTHING
 from signoff.app.payloads import Seal
 from signoff.app.world import World
-from signoff.core.action import approval, checks, hold, plan
+from signoff.core.action import approval, checks, hold
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Check, Decision, Outcome, Verdict
-from signoff.core.authority.limit import Counted
 from signoff.core.authority.policy import decide
-from signoff.core.errors import Conflict, Forbidden, Malformed, SignoffError
+from signoff.core.errors import Conflict, Forbidden, Malformed
 from signoff.core.principal import Caller, Person, require_person
 from signoff.core.run import Run
-from signoff.ports.storage import SealedPayload, Transaction
-
-_LOOKED_AT: dict[str, Any] = {"look_at": None, "escalated_at": None}
+from signoff.ports.storage import Transaction
 
 
 async def vote(world: World, caller: Caller, action_id: str, decision: str, digest: str, reason: str) -> Action:
@@ -72,8 +68,8 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         if released.state is State.HELD:
             world.legs.start(action_id, execute(world, caller.tenant, action_id))
         return released
-    said_of = await _said_of(world, caller, case, reason) if reason else {}
-    said = said_of.get(action_id)
+    reasons = await said_of(world, caller, case, digest, reason) if reason else {}
+    said = reasons.get(action_id)
 
     def body(tx: Transaction) -> tuple[Action, Exception | None]:
         action = found(tx.actions.get(action_id), action_id)
@@ -81,7 +77,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         person = _active(tx.authority.person(caller.id))
         assert run is not None
         if action.plan_id is not None:
-            return _vote_on_plan(tx, action, run, person, decision, digest, said_of)
+            return vote_on_plan(tx, action, run, person, decision, digest, reasons)
         duties, votes = approval.duties_of(action), tx.actions.votes(action_id)
         try:
             role = approval.may_vote(action, run, duties, person, votes, digest, tx.now)
@@ -101,7 +97,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         people |= {vote.person_id: known for vote in votes if (known := tx.authority.person(vote.person_id))}
         counted = approval.standing([*votes, new], action, people)
         if not approval.is_met(action, run, duties, counted, people):
-            return record.move(tx, action, "action.voted", payloads, votes=[new], **_LOOKED_AT), None
+            return record.move(tx, action, "action.voted", payloads, votes=[new], **LOOKED_AT), None
         approved = record.move(
             tx,
             action,
@@ -111,7 +107,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
             state=State.APPROVED,
             args_approved=action.args_effective,
             waited_us=waited(action, tx.now),
-            **_LOOKED_AT,
+            **LOOKED_AT,
         )
         return (holds.begin(tx, approved) if hold.is_owed(approved) else approved), None
 
@@ -122,95 +118,6 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
     if action.state is State.APPROVED:
         world.legs.start(action_id, execute(world, caller.tenant, action_id))
     return action
-
-
-async def _said_of(world: World, caller: Caller, case: Case, reason: str) -> dict[str, SealedPayload]:
-    """Return the reason of a vote, sealed for the action and for each step of its plan that waits with it."""
-
-    def others(tx: Transaction) -> list[Case]:
-        waiting = [step.action_id for step in waiting_steps(tx, case.action)]
-        return [load(world, tx, step_id) for step_id in waiting if step_id != case.action.action_id]
-
-    cases = [case, *(await world.storage.view(caller.tenant, others) if case.action.plan_id else [])]
-    return {
-        one.action.action_id: one.seal.seal(one.action.action_id, f"vote.{one.action.revision}.{caller.id}", reason)
-        for one in cases
-    }
-
-
-def _vote_on_plan(
-    tx: Transaction,
-    action: Action,
-    run: Run,
-    person: Person,
-    decision: str,
-    digest: str,
-    said: Mapping[str, SealedPayload],
-) -> tuple[Action, Exception | None]:
-    """Count a person's word for every step of a plan of which they decide; it is approved once all of them are.
-
-    Args:
-        said: the reason, sealed for each step.
-    """
-    waiting = waiting_steps(tx, action) if action.state is State.PENDING_APPROVAL else [action]
-    roles: dict[str, str] = {}
-    refused: SignoffError | None = None
-    for step in waiting:
-        try:
-            roles[step.action_id] = approval.may_vote(
-                step, run, approval.duties_of(step), person, tx.actions.votes(step.action_id), digest, tx.now
-            )
-        except SignoffError as error:
-            if step.state is State.PENDING_APPROVAL and error.code == "approval.expired":
-                # Its deadline falls by the time of this transaction, and ends the plan.
-                end_unsent(tx, step, State.EXPIRED, "expired")
-                return found(tx.actions.get(action.action_id), action.action_id), error
-            refused = refused or error
-    if not roles:
-        assert refused is not None
-        raise refused
-    new = {
-        step_id: Vote(tx.tenant, step_id, person.person_id, digest, decision, role, tx.now, _commitment(said, step_id))
-        for step_id, role in roles.items()
-    }
-    if decision == "reject":
-        gone: list[Action] = []
-        for step in waiting:
-            if step.action_id in roles:
-                changes = ended(step, tx.now, State.REJECTED, "rejected")
-                mine, more = [new[step.action_id]], _kept(said, step.action_id)
-                gone.append(record.move(tx, step, "action.rejected", more, votes=mine, **changes))
-        break_plan(tx, gone[0])
-        return found(tx.actions.get(action.action_id), action.action_id), None
-    is_met = all(_is_met(tx, step, run, person, new.get(step.action_id)) for step in waiting)
-    for step in waiting:
-        mine = [new[step.action_id]] if step.action_id in roles else []
-        changes = dict(_LOOKED_AT)
-        if is_met:
-            changes |= {
-                "state": State.APPROVED,
-                "args_approved": step.args_effective,
-                "waited_us": waited(step, tx.now),
-            }
-        if mine or is_met:
-            name = "action.approved" if is_met else "action.voted"
-            record.move(tx, step, name, _kept(said, step.action_id) if mine else [], votes=mine, **changes)
-    return found(tx.actions.get(action.action_id), action.action_id), None
-
-
-def _commitment(said: Mapping[str, SealedPayload], step_id: str) -> str | None:
-    return said[step_id].commitment if step_id in said else None
-
-
-def _kept(said: Mapping[str, SealedPayload], step_id: str) -> list[SealedPayload]:
-    return [said[step_id]] if step_id in said else []
-
-
-def _is_met(tx: Transaction, step: Action, run: Run, person: Person, new: Vote | None) -> bool:
-    votes = [*tx.actions.votes(step.action_id), *([new] if new else [])]
-    people = {vote.person_id: known for vote in votes if (known := tx.authority.person(vote.person_id))}
-    counted = approval.standing(votes, step, people | {person.person_id: person})
-    return approval.is_met(step, run, approval.duties_of(step), counted, people | {person.person_id: person})
 
 
 async def edit(
@@ -281,7 +188,7 @@ async def edit(
             "resource": resource,
         }
         if action.plan_id is not None:
-            return _edit_step(tx, action, run, changes, payloads, counted(b, action) if b.impacts else None)
+            return edit_step(tx, action, run, changes, payloads, counted(b, action) if b.impacts else None)
         changes["digest"] = approval.digest(replace(action, **changes), run)
         impacts = counted(b, action) if b.impacts else None
         return record.move(tx, action, "action.edited", payloads, impacts=impacts, **changes)
@@ -289,26 +196,6 @@ async def edit(
     action = await world.storage.transact(caller.tenant, body, guards=(action_id,))
     world.bell.ring(action_id)
     return action
-
-
-def _edit_step(
-    tx: Transaction,
-    action: Action,
-    run: Run,
-    changes: dict[str, Any],
-    payloads: Sequence[SealedPayload],
-    impacts: Sequence[Counted] | None,
-) -> Action:
-    """Record the edit of a step: the plan has another digest then, under which every step is bound anew."""
-    changes |= {"approval_id": action.approval_id}  # the plan keeps its own; the digest tells which content is meant
-    text = plan.text(plan.bound(action, approval.own_digest(replace(action, **changes), run)))
-    for other in steps_of(tx, action):
-        if other.action_id != action.action_id and other.state in NOT_SENT:
-            digest = approval.digest(replace(other, plan=text), run)
-            record.move(tx, other, "action.replanned", plan=text, digest=digest)
-    changes["plan"] = text
-    changes["digest"] = approval.digest(replace(action, **changes), run)
-    return record.move(tx, action, "action.edited", payloads, impacts=impacts, **changes)
 
 
 async def cancel(world: World, caller: Caller, action_id: str, reason: str) -> Action:

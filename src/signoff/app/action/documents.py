@@ -24,7 +24,7 @@ from signoff.app.action.outcome import outcome_name, outcome_of
 from signoff.app.action.receipts import statement_of
 from signoff.app.action.steps import steps_of
 from signoff.app.world import World
-from signoff.core.action import checks
+from signoff.core.action import checks, plan
 from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import CONCLUDED, Action, State
 from signoff.core.action.preview import from_value
@@ -422,7 +422,11 @@ def _approval(world: World, tx: Transaction, action: Action) -> Document:
                 "digest": vote.digest,
                 "counts": vote.digest == action.digest,
                 "reason": world.keyring.open(
-                    tx, action.action_id, f"vote.{revisions.get(vote.digest, 1)}.{vote.person_id}"
+                    tx,
+                    action.action_id,
+                    f"vote.{revisions.get(vote.digest, 1)}.{vote.person_id}"
+                    if action.plan_id is None
+                    else plan.name_of_reason(action, vote.digest, vote.person_id),
                 ),
             }
             for vote in tx.actions.votes(action.action_id)

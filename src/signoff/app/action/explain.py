@@ -18,6 +18,8 @@ def _stands(action: Action) -> str:
         return f"Waits for approval by {_owed(action)}."
     if action.state is State.HELD:
         return _holds(action)
+    if action.plan_id is not None and (turn := _TURNS.get((action.state, action.verdict))):
+        return turn
     if action.state is State.SUCCEEDED and action.effect == "read":
         return "Read."
     return (
@@ -26,6 +28,10 @@ def _stands(action: Action) -> str:
     )
 
 
+_TURNS: dict[tuple[State, str | None], str] = {
+    (State.PROPOSED, "allow"): "Allowed; sent when its turn in its plan has come.",
+    (State.APPROVED, "ask"): "Approved with its plan; sent after a last look when its turn has come.",
+}
 _STANDS = {
     State.PROPOSED: "Proposed; being decided.",
     State.APPROVED: "Approved; about to be sent after a last look.",

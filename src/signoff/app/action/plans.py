@@ -32,7 +32,7 @@ from signoff.app.action.propose import (
     same_or_clash,
 )
 from signoff.app.action.steps import steps_of
-from signoff.app.action.subject import TRIES_MAX, Moved, meet_of, too_busy
+from signoff.app.action.subject import TRIES_MAX, Met, Moved, meet_of, too_busy
 from signoff.app.payloads import Seal
 from signoff.app.world import World
 from signoff.core.action import approval, plan
@@ -72,7 +72,7 @@ async def propose_plan(
     )
 
     for _ in range(TRIES_MAX):
-        said = [await _sealed(world, run, seal, ids, step) for ids, step in zip(minted, steps, strict=True)]
+        said = await _sealed(world, run, seal, minted, steps)
 
         def admit(tx: Transaction, said: list[Said] = said) -> list[Action]:
             if request_key and (earlier := tx.actions.by_request(request_key)):
@@ -139,8 +139,16 @@ async def onward_plan(world: World, first: Action) -> Action:
     return await execute(world, action.tenant, action.action_id) if is_ready(action) else action
 
 
-async def _sealed(world: World, run: Run, seal: Seal, ids: Ids, step: Proposal) -> Said:
-    return _said(seal, await meet_of(world, run, step.tool, step.args), ids.action, step)
+async def _sealed(world: World, run: Run, seal: Seal, minted: Sequence[Ids], steps: Sequence[Proposal]) -> list[Said]:
+    """Return what is said in each step, sealed; a subject whom nobody met before is the same one in all of them."""
+    met: dict[str, Met] = {}
+    said: list[Said] = []
+    for ids, step in zip(minted, steps, strict=True):
+        subject = await meet_of(world, run, step.tool, step.args)
+        if subject is not None:
+            subject = met.setdefault(subject.tag, subject)
+        said.append(_said(seal, subject, ids.action, step))
+    return said
 
 
 def _known(

@@ -48,6 +48,18 @@ def text(steps: Iterable[str]) -> str:
     return " ".join(steps)
 
 
+def name_of_reason(action: Action, shown: str, person_id: str) -> str:
+    """Return the name under which a vote's reason is kept with an action.
+
+    A plan has another digest whenever any of its steps is edited, so that a step's revision does not tell votes apart.
+
+    Args:
+        shown: the digest that was voted on.
+    """
+    about = action.revision if action.plan_id is None else shown.removeprefix("sha256:")[:16]
+    return f"vote.{about}.{person_id}"
+
+
 def bound(action: Action, own: str) -> list[str]:
     """Return the digests that an approval of a step binds: those of all, with its own as it is now in its place."""
     steps = (action.plan or "").split(" ")

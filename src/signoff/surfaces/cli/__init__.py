@@ -77,6 +77,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
         (DECIDE, "reject", action.reject),
         (DECIDE, "defer", action.defer),
         (DECIDE, "edit", action.edit),
+        (DECIDE, "plan", plan.plan),
         (DECIDE, "corrections", action.corrections),
         (DECIDE, "cancel", action.cancel),
         (DECIDE, "undo", action.undo),

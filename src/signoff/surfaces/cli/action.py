@@ -18,6 +18,7 @@ from signoff.core.errors import Conflict, Malformed, SignoffError
 from signoff.surfaces.cli.artifact import show_document
 from signoff.surfaces.cli.ids import action_id_of, first_of, run_id_of
 from signoff.surfaces.cli.names import called
+from signoff.surfaces.cli.plan import show_plan
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
 
@@ -122,7 +123,7 @@ def inbox(
             one["workflow"],
             name(one["agent_id"]),
             one["state"],
-            one.get("summary") or one["explain"],
+            _what(one),
             one["expires"],
         )
         for one in waiting + stuck
@@ -136,9 +137,16 @@ def inbox(
     for one in waiting:
         document = client.get(f"/v1/actions/{one['action_id']}")
         show_document(shell, document, stories.get(document["tool"]))
+        show_plan(shell, client, document)
         if shell.is_interactive and document["state"] == "pending_approval" and not _decide(shell, client, document):
             break
     return YES
+
+
+def _what(line: Mapping[str, Any]) -> str:
+    """Return what a line of the inbox is about; of a plan how many steps it has, and what the first would change."""
+    said = str(line.get("summary") or line["explain"])
+    return f"Plan of {len(line['plan']['steps'])} steps: {said}" if line.get("plan") else said
 
 
 def show(shell: Shell, action: Id, data: Data = None) -> int:
@@ -152,6 +160,7 @@ def show(shell: Shell, action: Id, data: Data = None) -> int:
     document = client.get(f"/v1/actions/{action_id_of(client, action)}")
     shell.answer(document)
     show_document(shell, document, None if shell.is_json else stories_of(client).get(document["tool"]))
+    show_plan(shell, client, document)
     return YES
 
 
@@ -174,6 +183,7 @@ def approve(
         )
     if not shell.is_json:
         show_document(shell, document, stories_of(client).get(document["tool"]))
+        show_plan(shell, client, document)
     if not shell.confirm("Approve exactly this?", is_yes=yes):
         shell.line("Nothing was decided.")
         return NO
@@ -186,6 +196,7 @@ def reject(shell: Shell, action: Id, reason: Reason, yes: Yes = False) -> int:
     document = _waiting(client, action)
     if not shell.is_json:
         show_document(shell, document, None)
+        show_plan(shell, client, document)
     if shell.is_interactive and not shell.confirm("Reject this?", is_yes=yes):
         shell.line("Nothing was decided.")
         return NO

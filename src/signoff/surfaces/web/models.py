@@ -197,6 +197,7 @@ class Document(TypedDict):
     revision: int
     reverses: NotRequired[str | None]
     reversed_by: NotRequired[str | None]
+    plan: NotRequired[Mapping[str, Any] | None]
     preview: Preview | None
     approval: NotRequired[Approval | None]
     hold: NotRequired[Mapping[str, Any] | None]
