@@ -16,6 +16,7 @@ from signoff.surfaces.cli import (
     ledger,
     operations,
     oversight,
+    plan,
     recover,
     sign_in,
     subjects,
