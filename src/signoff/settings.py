@@ -22,6 +22,7 @@ class Settings:
     quotas: Quotas = field(default_factory=Quotas)  # of one agent
     sweep_each_s: int = EACH_S  # how often writes without a receipt are looked for; 0 is never
     circuits: Circuits = field(default_factory=Circuits)  # when calls of a tool are broken off
+    requires_delegation: bool = False  # agents do only what a person has delegated to them
     failpoint: str = field(default_factory=lambda: os.environ.get("SIGNOFF_FAILPOINT", ""))
 
     @property

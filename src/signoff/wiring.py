@@ -180,6 +180,7 @@ def _world(
         node=mint("nod", clock.now(), chance.bytes(10)),
         log_keys=keys.verifier_keys(),
         quotas=settings.quotas,
+        requires_delegation=settings.requires_delegation,
         sweeps=Sweeps(settings.sweep_each_s),
         circuits=settings.circuits,
     )

@@ -16,6 +16,7 @@ import pytest
 
 from signoff.app.authority import people, policies
 from signoff.app.authority.clearances import clear, clearable
+from signoff.app.authority.delegations import Wanted, grant
 from signoff.app.setup import open_tenant
 from signoff.core.action.lifecycle import State
 from signoff.core.authority.clearance import Cleared
@@ -23,14 +24,15 @@ from signoff.core.principal import Caller
 from signoff.surfaces.http import authentication
 from signoff.surfaces.http.api import Api, create_app
 from signoff.surfaces.http.replies import cursor_of
-from tests.world import CONTRACT, TENANT, World, envelope, new_world
+from tests.world import CONTRACT, HOUR, TENANT, World, envelope, new_world
 
 OTHER = "other"
 PAGES = {"/", "/login", "/static/{name}", "/actions/{action_id}", "/receipts/{receipt_id}"}
 PREFIXES = {
     "run_id": "run", "run": "run", "parent_run": "run", "action_id": "act", "receipt_id": "rcp", "approval_id": "apr",
     "halt_id": "hlt", "person_id": "prs", "principal": "prs", "owner_id": "prs", "agent_id": "agt", "key_id": "key",
-    "holder": "prs", "cursor": "act", "clearance_id": "clr",
+    "holder": "prs", "cursor": "act", "delegation_id": "dlg", "delegation": "dlg", "parent": "dlg",
+    "clearance_id": "clr",
 }  # fmt: skip
 NAMES = {"workflow", "system"}  # chosen by people; whoever has no such name has no such thing
 # Parameters that name nothing anybody has.
@@ -89,6 +91,8 @@ async def _furnish(stage: Stage) -> None:
     doubtful = await world.vote(await world.propose("book.note", {"text": "doubt"}))
     effect = await world.halt("tool:book.erase")
     key, _ = await people.issue_key(node, cast.ann, cast.ann.id)
+    wanted = Wanted(cast.agent.id, ("book.*",), ("production",), "notes", lasts_us=HOUR)
+    delegation = await grant(node, cast.ann, wanted)
     await people.change_person(node, cast.admin, cast.zoe.id, roles=["compliance"])
     [review] = [one for one in (await clearable(node, cast.zoe, "books")).reviews if one.tool == "book.erase"]
     cleared, _ = await clear(node, cast.zoe, "books", Cleared.CLASS_D, review.tool, review.digest, "in order")
@@ -102,7 +106,10 @@ async def _furnish(stage: Stage) -> None:
         "halt_id": [effect.halt.halt_id], "person_id": [cast.ann.id], "principal": [cast.ann.id, cast.olga.id],
         "owner_id": [cast.ann.id], "agent_id": [cast.agent.id], "key_id": [key.key_id], "holder": [cast.ann.id],
         "cursor": [done.action_id, world.run_id, cast.ann.id, cast.agent.id, effect.halt.halt_id],
-        "workflow": ["books"], "system": ["book"], "clearance_id": [cleared.clearance_id],
+        "workflow": ["books"], "system": ["book"],
+        "delegation_id": [delegation.delegation_id], "delegation": [delegation.delegation_id],
+        "parent": [delegation.delegation_id],
+        "clearance_id": [cleared.clearance_id],
     }  # fmt: skip
     assert all(stage.ids.values())
     token, _ = await people.mint_token(node, cast.olga, cast.rival.id)
@@ -170,6 +177,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "AgentBody": {"name": "x"},
     "AgentChange": {"revoke_tokens": True},
     "KeyBody": {},
+    "DelegationBody": {"agent_id": "x", "tools": ["*"], "environments": ["x"], "purpose": "x", "lasts_s": 60},
     "VerifyBody": {},
     "SubjectBody": {"subject": "shelf/a"},
     "ErasureBody": {"subject": "shelf/a", "reason": "x"},

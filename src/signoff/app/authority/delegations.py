@@ -50,6 +50,7 @@ class Wanted:
     purpose: str
     not_before: int | None = None
     not_after: int | None = None
+    lasts_us: int | None = None  # from its beginning, in place of `not_after`
     condition: str | None = None
     uses_max: int | None = None
     usd_micros_max: int | None = None
@@ -89,11 +90,12 @@ async def grant(world: World, caller: Caller, wanted: Wanted, idempotency_key: s
                 fix="List them with `signoff agents`.",
                 code="agent.unknown",
             )
+        begins = tx.now if wanted.not_before is None else wanted.not_before
         row = Delegation(
             tx.tenant, delegation_id, 0, "", wanted.agent_id, caller.id, caller.id, delegation_id, wanted.tools,
-            wanted.environments, tx.now if wanted.not_before is None else wanted.not_before, wanted.not_after or 0,
-            tx.now, purpose.commitment, wrapped.key_id, wanted.parent_id, kept.commitment if kept else None,
-            wanted.uses_max, wanted.usd_micros_max, request_key=request_key, request_tag=request_tag,
+            wanted.environments, begins, _end(wanted, begins, 0), tx.now, purpose.commitment, wrapped.key_id,
+            wanted.parent_id, kept.commitment if kept else None, wanted.uses_max, wanted.usd_micros_max,
+            request_key=request_key, request_tag=request_tag,
         )  # fmt: skip
         row = _part(world, tx, caller, row, wanted, condition) if wanted.parent_id else _whole(world, tx, row)
         tx.payloads.add_key(wrapped)
@@ -114,11 +116,12 @@ async def revoke(world: World, caller: Caller, delegation_id: str, reason: str =
     """
 
     def key(tx: Transaction) -> Delegation:
-        return _found(tx.authority.delegation(delegation_id), delegation_id, caller)
+        return found(tx.authority.delegation(delegation_id), delegation_id, caller)
 
-    known = await world.storage.view(caller.tenant, key)
-    seal = await world.storage.view(caller.tenant, lambda tx: world.keyring.seal(tx, known.payload_key))
-    said = seal.seal(delegation_id, f"revoked.{known.seq}", {"by": caller.id, "reason": reason}) if reason else None
+    known, said = await world.storage.view(caller.tenant, key), None
+    if reason:
+        seal = await world.storage.view(caller.tenant, lambda tx: world.keyring.seal(tx, known.payload_key))
+        said = seal.seal(delegation_id, f"revoked.{known.seq}", {"by": caller.id, "reason": reason})
 
     def body(tx: Transaction) -> Delegation:
         require_standing(tx, caller)
@@ -281,7 +284,7 @@ def _part(
             code="delegation.too_many",
         )
     begins = max(tx.now, whole.not_before) if wanted.not_before is None else wanted.not_before
-    ends = whole.not_after if wanted.not_after is None else wanted.not_after
+    ends = _end(wanted, begins, whole.not_after)
     conditions = (condition,) if condition else ()
     asked = Reach(row.tools, row.environments, begins, ends, conditions, row.uses_max, row.usd_micros_max)
     part = attenuate(reach_of(held_of(world, tx, tree, whole)), asked)
@@ -329,8 +332,10 @@ def _checked(wanted: Wanted) -> Expression | None:
     for field, most in (("uses_max", wanted.uses_max), ("usd_micros_max", wanted.usd_micros_max)):
         if most is not None and not 0 <= most <= INT_MAX:
             raise _malformed(field, "It is no number from 0 to 2^53-1.", "Write such a number, or leave it out.")
-    if wanted.not_after is None and wanted.parent_id is None:
-        raise _malformed("not_after", "A delegation ends.", "Say when.")
+    if wanted.not_after is not None and wanted.lasts_us is not None:
+        raise _malformed("not_after", "It says twice how long it lasts.", "Give `not_after` or `lasts_s`.")
+    if wanted.not_after is None and wanted.lasts_us is None and wanted.parent_id is None:
+        raise _malformed("not_after", "A delegation ends.", "Say when, as `not_after` or `lasts_s`.")
     if wanted.condition is None:
         return None
     try:
@@ -340,6 +345,12 @@ def _checked(wanted: Wanted) -> Expression | None:
     if condition.returns not in ("bool", "dyn"):
         raise _malformed("condition", f"It yields a {condition.returns}.", "Compare it, so that it is true or false.")
     return condition
+
+
+def _end(wanted: Wanted, begins: int, else_: int) -> int:
+    if wanted.not_after is not None:
+        return wanted.not_after
+    return else_ if wanted.lasts_us is None else begins + wanted.lasts_us
 
 
 def _require_window(begins: int, ends: int, now: int) -> None:
@@ -354,11 +365,11 @@ def _require_window(begins: int, ends: int, now: int) -> None:
 def _content(wanted: Wanted) -> list[object]:
     return [
         wanted.agent_id, list(wanted.tools), list(wanted.environments), wanted.purpose, wanted.not_before,
-        wanted.not_after, wanted.condition, wanted.uses_max, wanted.usd_micros_max, wanted.parent_id,
+        wanted.not_after, wanted.lasts_us, wanted.condition, wanted.uses_max, wanted.usd_micros_max, wanted.parent_id,
     ]  # fmt: skip
 
 
-def _found(one: Delegation | None, delegation_id: str, caller: Caller) -> Delegation:
+def found(one: Delegation | None, delegation_id: str, caller: Caller) -> Delegation:
     if one is None or (caller.is_agent and caller.id not in (one.agent_id, one.by)):
         raise _unknown(delegation_id)
     return one

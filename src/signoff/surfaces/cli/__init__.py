@@ -12,6 +12,7 @@ from signoff.surfaces.cli import (
     authority,
     check,
     clearances,
+    delegations,
     doctor,
     ledger,
     operations,
@@ -142,6 +143,16 @@ def _app(*, is_demo: bool) -> typer.Typer:
     default_command(tools, "list", authority.tools)
     command(tools, "discover")(authority.discover)
     command(tools, "publish")(authority.publish_tools)
+
+    given = group("delegations", "Whom people let act in their name.", ADMINISTER)
+    default_command(given, "list", delegations.delegations)
+    command(given, "show")(delegations.show)
+    command(given, "grant")(delegations.grant)
+    command(given, "revoke")(delegations.revoke)
+
+    roles = group("roles", "What people's roles permit.", ADMINISTER)
+    default_command(roles, "show", delegations.show_roles)
+    command(roles, "publish")(delegations.publish_roles)
 
     about = group("subjects", "Whom payloads are about, and their erasure.", ADMINISTER)
     command(about, "show")(subjects.show)

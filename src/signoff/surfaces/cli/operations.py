@@ -41,6 +41,9 @@ def serve(
         int, typer.Option(min=2, max=100, help="After how many failed calls in a row a tool is left alone.")
     ] = 5,
     circuit_cool_s: Annotated[int, typer.Option(min=1, help="For how many seconds; then one call is tried.")] = 60,
+    require_delegation: Annotated[
+        bool, typer.Option("--require-delegation", help="Agents do only what a person has delegated to them.")
+    ] = False,
     log_format: Annotated[str, typer.Option(help="json, text, or auto: text on a terminal.")] = "auto",
 ) -> int:
     """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT)."""
@@ -62,6 +65,7 @@ def serve(
         installation=name,
         quotas=quotas,
         sweep_each_s=sweep_minutes * 60,
+        requires_delegation=require_delegation,
         circuits=circuits,
     )
     run(_serve(shell, settings, contract or [], envelope or []))

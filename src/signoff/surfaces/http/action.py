@@ -73,6 +73,7 @@ def action_routes(world: World) -> APIRouter:
             said.task,
             principal=said.principal,
             environment=said.environment,
+            delegation=said.delegation,
             labels=said.labels,
             idempotency_key=b.idempotency_key(request, said.idempotency_key),
         )

@@ -139,6 +139,7 @@ class Run(BaseModel):
     environment: str
     agent_id: str
     principal_id: str
+    delegation_id: str | None
     state: str
     turned: dict[str, Any] | None
     erased: Erased | None
@@ -269,6 +270,43 @@ class Standing(BaseModel):
 
     name: str
     state: str
+
+
+class PublishedRoles(Publication):
+    findings: list[Finding]
+
+
+class Roles(BaseModel):
+    """The roles page in force, null before the first is published, and every version, newest first."""
+
+    version: str | None
+    digest: str | None
+    text: str | None
+    roles: list[str]
+    versions: list[Publication]
+
+
+class Delegation(BaseModel):
+    """A delegation, and what was done under it and its parts."""
+
+    delegation_id: str
+    agent_id: str
+    grantor_id: str
+    by: str
+    parent: str | None
+    state: str
+    tools: list[str]
+    environments: list[str]
+    not_before: str
+    not_after: str
+    condition: str | None
+    uses_max: int | None
+    usd_micros_max: int | None
+    used: int
+    spent_usd_micros: int
+    purpose: str | None
+    granted: str
+    revoked: dict[str, Any] | None
 
 
 class EnvelopeLine(Publication):
@@ -528,6 +566,10 @@ class Agents(Listed):
 
 class Keys(Listed):
     items: list[Key]
+
+
+class Delegations(Listed):
+    items: list[Delegation]
 
 
 class Envelopes(Listed):

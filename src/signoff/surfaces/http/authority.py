@@ -26,6 +26,7 @@ from signoff.core.principal import require_person
 from signoff.surfaces.http import answers as a
 from signoff.surfaces.http import bodies as b
 from signoff.surfaces.http.clearances import add_clearances
+from signoff.surfaces.http.delegations import add_delegations
 from signoff.surfaces.http.described import call
 from signoff.surfaces.http.replies import Asked, Paged, caller_in, json_reply, key_of, page_reply
 from signoff.surfaces.http.subjects import add_subjects
@@ -52,6 +53,7 @@ def authority_routes(world: World) -> APIRouter:
     _pages(routes, world)
     _people(routes, world)
     add_subjects(routes, world)
+    add_delegations(routes, world)
     add_clearances(routes, world)
     return routes
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
+from signoff.app.authority.delegations import Wanted
 from signoff.core.action.plan import STEPS_MAX
 from signoff.core.authority.reading import NAME
 from signoff.core.errors import Malformed
@@ -47,6 +48,7 @@ class RunBody(KeyedBody):
     task: Annotated[str, Field(max_length=65536)]
     principal: Id | None = None
     environment: Name | None = None
+    delegation: Id | None = Field(None, description="Under which it is begun, in the name of whoever granted it.")
     labels: dict[str, Any] | None = None
 
 
@@ -223,6 +225,45 @@ class ErasureBody(SubjectBody):
     """Erase a subject. The reason is kept: leave out who it is about."""
 
     reason: Said
+
+
+class DelegationBody(KeyedBody):
+    """Delegate to an agent. It begins now where `not_before` is not said, and ends at `not_after` or after `lasts_s`.
+
+    With `parent` an agent passes on a part of what it holds; what it leaves out is then that of the whole.
+    """
+
+    agent_id: Id
+    tools: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    environments: Annotated[list[Name], Field(min_length=1, max_length=64)]
+    purpose: Said
+    not_before: Annotated[str, Field(max_length=40)] | None = Field(None, description="A time, RFC 3339.")
+    not_after: Annotated[str, Field(max_length=40)] | None = Field(None, description="A time, RFC 3339.")
+    lasts_s: Annotated[int, Field(ge=1, le=366 * 86400)] | None = None
+    condition: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(None, description="CEL over `args`.")
+    uses_max: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
+    usd_micros_max: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
+    parent: Id | None = None
+
+    def wanted(self) -> Wanted:
+        """Return what is to be delegated.
+
+        Raises:
+            Malformed: a time that is none.
+        """
+        return Wanted(
+            self.agent_id,
+            tuple(self.tools),
+            tuple(self.environments),
+            self.purpose,
+            None if self.not_before is None else microseconds(self.not_before, "$.not_before"),
+            None if self.not_after is None else microseconds(self.not_after, "$.not_after"),
+            None if self.lasts_s is None else self.lasts_s * 1_000_000,
+            self.condition,
+            self.uses_max,
+            self.usd_micros_max,
+            self.parent,
+        )
 
 
 class VerifyBody(Body):
