@@ -75,6 +75,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
         (BEGIN, "whoami", sign_in.whoami),
         (DECIDE, "inbox", action.inbox),
         (DECIDE, "show", action.show),
+        (DECIDE, "explain", oversight.explain),
         (DECIDE, "approve", action.approve),
         (DECIDE, "reject", action.reject),
         (DECIDE, "defer", action.defer),

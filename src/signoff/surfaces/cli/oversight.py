@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What helps whoever operates, from a terminal: writes without a receipt."""
+"""What helps whoever operates, from a terminal: an action's account, and writes without a receipt."""
 
 from typing import Annotated
 
 import typer
 
+from signoff.surfaces.cli.ids import action_id_of
 from signoff.surfaces.cli.render import visible
-from signoff.surfaces.cli.shell import NO, YES, Shell
+from signoff.surfaces.cli.shell import NO, YES, Id, Shell
 
 SWEEPING_S = 300.0
 _WHY = {
@@ -14,6 +15,24 @@ _WHY = {
     "no_key": "it was written without a key",
     "not_done": "its action says that it was not done",
 }
+
+
+def explain(shell: Shell, action: Id) -> int:
+    """Say in plain sentences why an action stands where it does, what was read before it, and what comes next."""
+    client = shell.client()
+    found = client.get(f"/v1/actions/{action_id_of(client, action)}/explain")
+    shell.answer(found)
+    if shell.is_json:
+        return YES
+    shell.line(visible(found.get("stands") or f"{found['verdict']}: {', '.join(found['reasons'])}"))
+    for heading, name in (("Why", "why"), ("Next", "next")):
+        shell.line(f"{heading}:")
+        for sentence in found.get(name) or ():
+            shell.line(f"  {visible(sentence)}")
+    rows = [(one["what"], one["tool"], one["at"], one["action_id"]) for one in found.get("read") or ()]
+    if rows:
+        shell.table(("what", "tool", "at", "action"), rows, "Read before")
+    return YES
 
 
 def sweep(

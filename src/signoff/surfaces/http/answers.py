@@ -588,6 +588,25 @@ class Entries(Listed):
     items: list[LedgerEntry]
 
 
+class AccountRead(BaseModel):
+    what: str
+    tool: str | None
+    at: str | None
+    action_id: str | None
+
+
+class Account(BaseModel):
+    """Why an action stands where it does. An agent gets the first three members."""
+
+    action_id: str
+    verdict: str | None
+    reasons: list[str]
+    stands: str | None = None
+    why: list[str] | None = None
+    read: list[AccountRead] | None = None
+    next: list[str] | None = None
+
+
 class SweepFind(BaseModel):
     """A write that no receipt stands for: `why` is `unknown`, `no_key` or `not_done`."""
 

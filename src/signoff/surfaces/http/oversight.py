@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes that help whoever operates: writes without a receipt."""
+"""Routes that help whoever operates: an action's account in plain sentences, and writes without a receipt."""
 
-from fastapi import APIRouter, Path, Query, Request, Response  # noqa: F401
+from typing import Annotated
 
+from fastapi import APIRouter, Path, Request, Response
+
+from signoff.app.action.account import account
 from signoff.app.action.sweep import last_sweeps, sweep_document, sweep_now
 from signoff.app.world import World
 from signoff.surfaces.http import answers as a
@@ -10,10 +13,18 @@ from signoff.surfaces.http import bodies as b
 from signoff.surfaces.http.described import call
 from signoff.surfaces.http.replies import caller_in, json_reply
 
+ActionId = Annotated[str, Path(max_length=64)]
+
 
 def oversight_routes(world: World) -> APIRouter:
-    """Return the routes of sweeps."""
+    """Return the routes of accounts and sweeps."""
     routes = APIRouter()
+
+    @routes.get("/v1/actions/{action_id}/explain", tags=["actions"], **call(a.Account))
+    async def explain_action(request: Request, action_id: ActionId) -> Response:
+        """Why an action stands where it does, what was read before it, and what comes next, in plain sentences. An
+        agent is told the verdict and its reason codes only."""
+        return json_reply(await account(world, caller_in(request), action_id))
 
     @routes.get("/v1/sweeps", tags=["operations"], **call(a.Sweeps))
     async def read_sweeps(request: Request) -> Response:
