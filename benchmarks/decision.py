@@ -18,9 +18,10 @@ from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Verdict
 from signoff.core.authority.envelope import DAY_US
 from signoff.core.authority.limit import Impact, Limit
+from signoff.core.authority.names import names_of
 from signoff.core.authority.policy import decide
 from signoff.core.authority.rule import Names, compile_expression
-from signoff.core.authority.rules import Then
+from signoff.core.authority.rules import Rule, Then
 from signoff.core.authority.spend import Scope, SpendCap, Spent
 
 P50_US, P99_US = 12, 40
@@ -36,12 +37,16 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
     wide = replace(asked, envelope=replace(asked.envelope, allowed_tools=more))
     bounded = _bounded(asked)
     assert decide(bounded, ARGS).verdict is Verdict.ALLOW
+    ruled, ruled_wide = _ruled(asked, 0), _ruled(asked, 990)
+    assert decide(ruled, ARGS).verdict is decide(ruled_wide, ARGS).verdict is Verdict.ALLOW
     names = Names(roots=("args",))
     expression = compile_expression("args.amount_cents < 10000 && args.customer.startsWith('C-')", names)
     subjects: dict[str, Callable[[], object]] = {
         "ours": lambda: decide(asked, ARGS),
         "wide": lambda: decide(wide, ARGS),
         "bounded": lambda: decide(bounded, ARGS),
+        "ruled": lambda: decide(ruled, ARGS),
+        "ruled_wide": lambda: decide(ruled_wide, ARGS),
         "loop": lambda: _loop(ARGS),
         "cel": lambda: expression.holds({"args": ARGS}),
     }
@@ -66,11 +71,16 @@ async def rows(*, quick: bool, peers: Peers | None) -> list[Row]:
         Row("decision, p50, 999 other tools allowed", "µs", p50["wide"], P50_US, versus="one tool", theirs=p50["ours"]),
         Row("decision, p50, two limits, four caps", "µs", p50["bounded"], P50_US, versus="none", theirs=p50["ours"]),
     ]
+    found += [
+        Row("decision, ten rules, p50", "µs", p50["ruled"], P50_US, versus=cel, theirs=p50["cel"]),
+        Row("decision, ten rules, p99", "µs", p99["ruled"], P99_US, versus=cel, theirs=p99["cel"]),
+        Row("decision, ten rules of 1,000, p50", "µs", p50["ruled_wide"], versus="of ten", theirs=p50["ruled"]),
+    ]
     for peer in PEERS if peers is not None else ():
         assert peers is not None
         theirs = peers.figure(f"{peer}_p50_us")
-        name, note = f"decision, p50, beside {peer}", peers.why(f"{peer}_p50_us")
-        found.append(Row(name, "µs", p50["ours"], theirs, versus=f"{peer}, ten rules", theirs=theirs, note=note))
+        name, note = f"decision, ten rules, p50, beside {peer}", peers.why(f"{peer}_p50_us")
+        found.append(Row(name, "µs", p50["ruled"], theirs, versus=f"{peer}, ten rules", theirs=theirs, note=note))
     return found
 
 
@@ -85,6 +95,17 @@ def _bounded(asked: Bearing) -> Bearing:
         impacts=tuple(Impact(limit, 4000, 1000) for limit in limits),
         spent=tuple(Spent(cap, 1000) for cap in caps),
     )
+
+
+def _ruled(asked: Bearing, others: int) -> Bearing:
+    """Return the same under a page with ten rules about the tool, none of which matches, and `others` about others."""
+    names = names_of(())
+    when = [
+        compile_expression(f"args.amount_cents > {10_000 + nth} && run.environment != 'x'", names) for nth in range(10)
+    ]
+    mine = [Rule(f"mine-{nth}", asked.tool, condition, Then.APPROVE) for nth, condition in enumerate(when)]
+    more = [Rule(f"other-{nth}", f"other.tool_{nth}", when[0], Then.DENY) for nth in range(others)]
+    return replace(asked, envelope=replace(asked.envelope, rules=(*mine, *more)))
 
 
 async def _asked() -> Bearing:

@@ -8,6 +8,7 @@ are named one by one, as `facts.vendor`; `args` is a map until the tool's schema
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -81,5 +82,6 @@ def spoken(
     }
 
 
+@lru_cache(maxsize=1024)  # a run begins once, and a batch of decisions is one instant
 def _rfc3339(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -38,14 +38,18 @@ def decide(bearing: Bearing, args: Mapping[str, Any], *, again: bool = False) ->
         again: look again before a send or for an edit; what an agent did since (steps, loops, time) is then no matter.
     """
     checks: list[Check] = []
+    spoke: list[Check] = []
     for check in _checks(bearing.reversal, again=again):
         said = check(bearing, args)
         checks.append(said)
-        if said.outcome is Outcome.DENY:
-            return Decision(Verdict.DENY, tuple(checks))
+        if said.outcome is not _PASS:
+            if said.outcome is Outcome.DENY:
+                return Decision(Verdict.DENY, tuple(checks))
+            spoke.append(said)
     contract, envelope = bearing.contract, bearing.envelope
     assert contract is not None  # `registered` has passed
-    duties = _owed(bearing, checks)
+    is_lifted = bool(spoke) and envelope.mode is Mode.AUTONOMOUS and any(check.lifts for check in checks)
+    duties = _owed(bearing, [check for check in spoke if not (is_lifted and check.is_default)])
     verdict = Verdict.ASK if duties else Verdict.ALLOW
     if envelope.mode is Mode.SUGGEST and contract.effect is not Effect.READ and not bearing.reversal:
         verdict, duties = Verdict.SUGGEST, ()
@@ -65,17 +69,13 @@ def _hold(b: Bearing) -> Hold | None:
     return max(owed, key=lambda hold: (not hold.proceeds, hold.window_us), default=None)
 
 
-def _owed(b: Bearing, checks: list[Check]) -> tuple[Duty, ...]:
+def _owed(b: Bearing, asked: list[Check]) -> tuple[Duty, ...]:
     """Return the duties, added up: those that checks name, and one approval by the page's roles for all others."""
     assert b.contract is not None
     if b.reversal and b.reversal.by_person:
         return (Duty(b.reversal.roles, b.reversal.count, False, DAY_US, "undo"),)
-    is_lifted = b.envelope.mode is Mode.AUTONOMOUS and any(check.lifts for check in checks)
-    asked = [
-        check
-        for check in checks
-        if check.outcome in (Outcome.ASK, Outcome.INERT) and not (is_lifted and check.is_default)
-    ]
+    if not asked:
+        return ()
     if b.contract.effect is Effect.READ:  # what is missing makes a write ask, not a read
         asked = [check for check in asked if check.outcome is Outcome.ASK] and asked
     plain = [check for check in asked if not check.duties]
@@ -87,6 +87,7 @@ def _owed(b: Bearing, checks: list[Check]) -> tuple[Duty, ...]:
     return tuple(dict.fromkeys(duties))
 
 
+_PASS = Outcome.PASS
 CheckFunction = Callable[[Bearing, Mapping[str, Any]], Check]
 PROPOSAL: tuple[CheckFunction, ...] = (
     standing.agent, standing.halt, standing.run, standing.version,

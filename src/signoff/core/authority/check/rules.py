@@ -14,13 +14,14 @@ from signoff.core.authority.decision import Check, Duty, Outcome, deny, passed
 from signoff.core.authority.envelope import Mode
 from signoff.core.authority.names import spoken
 from signoff.core.authority.rule import CannotEvaluate
+from signoff.core.authority.rulebook import rules_about
 from signoff.core.authority.rules import Rule, Then
 
 
 def rules(b: Bearing, args: Mapping[str, Any]) -> Check:
     """The page's rules about the tool: a match denies, asks, or allows under a tier that a person has opened."""
-    about = [rule for rule in b.envelope.rules if rule.tool == b.tool]
-    if not about:
+    book = rules_about(b.envelope.rules, b.tool)
+    if not book.rules:
         return passed("rules")
     seen = b.live.with_absent(args) if b.live is not None else args
     names = spoken(seen, b.facts, b.run, b.principal, b.tool, b.claims, b.now)
@@ -28,18 +29,17 @@ def rules(b: Bearing, args: Mapping[str, Any]) -> Check:
     asked: list[Rule] = []
     allowed: list[Rule] = []
     unevaluable: list[str] = []
-    for rule in about:
+    for rule, matches in zip(book.rules, book.matches(names), strict=True):
         if missing := rule.facts - b.facts.keys():
             if not b.is_gathered:
                 continue  # it is asked again with its facts before anything follows from this decision
             why = b.fact_problem or f"Nothing was fetched for {', '.join(sorted(missing))}."
             return deny("rules", "fact_unavailable", f"Rule {rule.rule_id} needs a fact that could not be had. {why}")
-        try:
-            if not rule.when.holds(names):
-                continue
-        except CannotEvaluate as error:
+        if isinstance(matches, CannotEvaluate):
             if rule.then is not Then.ALLOW:
-                unevaluable.append(f"Rule {rule.rule_id} cannot be evaluated: {error.why}")
+                unevaluable.append(f"Rule {rule.rule_id} cannot be evaluated: {matches.why}")
+            continue
+        if not matches:
             continue
         match rule.then:
             case Then.DENY:
