@@ -144,6 +144,7 @@ def _app(*, is_demo: bool) -> typer.Typer:
     default_command(tools, "list", authority.tools)
     command(tools, "discover")(authority.discover)
     command(tools, "publish")(authority.publish_tools)
+    command(tools, "runbook")(oversight.runbook)
 
     given = group("delegations", "Whom people let act in their name.", ADMINISTER)
     default_command(given, "list", delegations.delegations)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What helps whoever operates, from a terminal: an action's account, and writes without a receipt."""
+"""What helps whoever operates, from a terminal: accounts, writes without a receipt, the runbook."""
 
 from typing import Annotated
 
@@ -32,6 +32,18 @@ def explain(shell: Shell, action: Id) -> int:
     rows = [(one["what"], one["tool"], one["at"], one["action_id"]) for one in found.get("read") or ()]
     if rows:
         shell.table(("what", "tool", "at", "action"), rows, "Read before")
+    return YES
+
+
+def runbook(
+    shell: Shell, system: Annotated[str | None, typer.Argument(metavar="SYSTEM", help="Only this one.")] = None
+) -> int:
+    """Write how each write under contract is taken back, as Markdown: by whom, how, until when, and when it worked."""
+    found = shell.client().get("/v1/runbook", system=system)
+    shell.answer(found["items"])
+    if not shell.is_json:
+        for line in found["markdown"].splitlines():
+            shell.line(visible(line))
     return YES
 
 

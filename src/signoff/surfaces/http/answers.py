@@ -607,6 +607,30 @@ class Account(BaseModel):
     next: list[str] | None = None
 
 
+class Tested(BaseModel):
+    at: str
+    action_id: str
+
+
+class RunbookLine(BaseModel):
+    """How one tool's writes are taken back; `last_tested` is null where nobody ever did."""
+
+    system: str
+    tool: str
+    reversibility: str
+    workflows: list[str]
+    undo: str | None
+    who: str
+    how: str
+    until: list[str]
+    last_tested: Tested | None
+
+
+class Runbook(BaseModel):
+    items: list[RunbookLine]
+    markdown: str
+
+
 class SweepFind(BaseModel):
     """A write that no receipt stands for: `why` is `unknown`, `no_key` or `not_done`."""
 
