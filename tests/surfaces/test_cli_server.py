@@ -437,3 +437,24 @@ def test_logging_out_forgets_the_key(firm: Firm, tmp_path: Path) -> None:
     assert run("logout", env=env).code == 0
     assert run("logout", "--url", firm.server.url, env=env).code == 1
     assert run("whoami", "--url", firm.server.url, env=env).code == 2
+
+
+def test_a_plan_from_a_file_is_looked_at_step_by_step_and_approved_as_one(firm: Firm, tmp_path: Path) -> None:
+    run_ = firm.begin()
+    notes = ("Planned first.", "Planned then.")
+    steps = tmp_path / "steps.json"
+    args = [{"vendor_id": vendor, "note": note} for vendor, note in zip(("V-1003", "V-1004"), notes, strict=True)]
+    steps.write_text(json.dumps([{"tool": "erp.update_vendor_note", "args": one} for one in args]))
+    token = firm.run("token", "clerk").out.strip()
+    said = firm.run("plan", run_.run_id, "--file", steps, "--json", key=token)
+    assert said.code == 0, said.err
+    plan_id = said.json["plan_id"]
+    listed = firm.as_approver("inbox", "--list")
+    assert "Plan of 2 steps" in listed.out
+    assert sum(one["action_id"] in listed.out for one in said.json["steps"]) == 1
+    approved = firm.as_approver("approve", plan_id, "--yes")
+    assert approved.code == 0, approved.err
+    assert all(note in approved.out for note in notes)
+    assert [firm.agent.action(one["action_id"], wait=20).state for one in said.json["steps"]] == ["succeeded"] * 2
+    (tmp_path / "none.json").write_text('{"tool": "x"}')
+    assert firm.run("plan", run_.run_id, "--file", tmp_path / "none.json", key=token).code == 2

@@ -359,7 +359,7 @@ def test_every_cap_beyond_the_task_is_shown_with_what_is_left_of_it(office: Offi
 
 def test_a_plan_is_proposed_looked_at_and_approved_as_one(office: Office) -> None:
     run_id = office.begin()
-    notes = [{"vendor_id": "V-1001", "note": f"Planned, {word}."} for word in ("first", "then", "last")]
+    notes = [{"vendor_id": vendor, "note": "Planned."} for vendor in ("V-1003", "V-1004", "V-1005")]
     steps = [{"tool": "erp.update_vendor_note", "args": args, "rationale": "In this order."} for args in notes]
     body = {"steps": steps, "idempotency_key": "plan-1"}
     asked = office.call("POST", f"/v1/runs/{run_id}/plan", body, who="clerk")
@@ -375,6 +375,7 @@ def test_a_plan_is_proposed_looked_at_and_approved_as_one(office: Office) -> Non
     office.ok("POST", f"/v1/approvals/{plan['plan_id']}", word, who="ann")
     assert office.call("POST", f"/v1/approvals/{plan['plan_id']}", word, who="ann").is_success  # said again
     ended = [office.until(one, "succeeded", "voided", "failed") for one in plan["steps"]]
+    assert [one["state"] for one in ended] == ["succeeded"] * 3
     assert [one["plan"]["step"] for one in ended] == [1, 2, 3]
     page = office.call("GET", f"/actions/{plan['steps'][0]['action_id']}", headers={"Accept": "text/html"})
     assert f"/actions/{plan['steps'][1]['action_id']}" in page.text

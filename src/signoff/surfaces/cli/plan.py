@@ -22,7 +22,7 @@ def plan(
     run: Id,
     file: Annotated[Path, typer.Option(help="JSON: [{tool, args, rationale?}], in the order of the steps.")],
 ) -> int:
-    """Propose several steps that are approved as one, as the agent whose key is used."""
+    """Propose several steps that are approved as one, as the agent whose token `SIGNOFF_KEY` holds."""
     client = shell.client()
     found = client.post(f"/v1/runs/{run_id_of(client, run)}/plan", {"steps": read_steps(file)}, is_keyed=True)
     shell.answer(found)
