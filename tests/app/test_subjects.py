@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from signoff.app.action import documents
+from signoff.app.action import documents, plans
 from signoff.app.action.documents import receipt_bundle
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.audit import AuditReport, audit
@@ -17,6 +17,7 @@ from signoff.app.authority import subjects
 from signoff.app.integrate import integrate
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import Conflict, Forbidden, Malformed, NotFound
+from signoff.core.proposal import Proposal
 from signoff.ledger.checkpoint import parse_keys
 from signoff.ledger.verify import Outcome, verify_receipt
 from signoff.ports.storage import Transaction
@@ -297,6 +298,14 @@ async def test_two_calls_that_meet_a_subject_at_once_share_it(about: World) -> N
         about.propose(args=MINE), about.propose(args=MINE | {"amount": 2}), return_exceptions=False
     )
     assert one.subject == two.subject is not None
+    await about.check_ledger()
+
+
+async def test_the_steps_of_a_plan_about_one_subject_share_its_key(about: World) -> None:
+    steps = [Proposal(about.run_id, "book.create", MINE | {"amount": amount}, {}, False, None) for amount in (1, 2)]
+    one, two = await plans.propose_plan(about.node, about.cast.agent, about.run_id, steps)
+    assert one.subject == two.subject is not None
+    assert (await about.document(two))["args"]["proposed"]["amount"] == 2
     await about.check_ledger()
 
 
