@@ -32,7 +32,7 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 
 install: $(READY) ## install everything into .venv
 
-demo: $(READY) ## the main job before your eyes: five invoices, one agent, your approval
+demo: $(READY) ## the main job before your eyes: sixty invoices, three agents, your approval
 	$(BIN)/signoff demo
 
 serve: $(READY) ## a server on http://127.0.0.1:8470 with its data in var/signoff

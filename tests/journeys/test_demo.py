@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job, as a newcomer runs it: the command in a process of its own, over real servers and real files."""
+"""The walk of the main job: the command in a process of its own, over real servers and real files."""
 
 import json
 import os
@@ -26,8 +26,8 @@ from signoff_sample.invoices import SAMPLES, write_to
 
 
 def demo(*arguments: str, status: int = 0) -> dict[str, Any]:
-    """Run `signoff demo --headless --json` and return the object it prints last."""
-    command = [sys.executable, "-m", "signoff", "demo", "--headless", "--json", *arguments]
+    """Run the walk of `signoff demo --headless --json` and return the object it prints last."""
+    command = [sys.executable, "-m", "signoff", "demo", "--headless", "--json", "--scene", "walk", *arguments]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=170)
     assert ran.returncode == status, ran.stderr[-3000:]
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])

@@ -47,6 +47,22 @@ def test_every_document_ends_as_its_case_says_with_a_reason_for_people(told: tup
         assert len(ended[name]["reason"]) > 20 or ended[name]["state"] == "reversed", ended[name]
 
 
+def test_routine_goes_by_itself_the_rest_asks_and_two_people_look_at_another_account(
+    told: tuple[dict[str, Any], Path],
+) -> None:
+    counts, _ = told
+    reasons = {one["file"]: one["reason"] for one in counts["documents"] if one["state"] == "succeeded"}
+    said = {Expected.ALLOW: "by itself", Expected.APPROVE: "one person", Expected.TWO_PEOPLE: "2 people"}
+    for one in generate(seed=SEED):
+        if one.name in reasons:
+            assert said[one.case.expected] in reasons[one.name], (one.name, reasons[one.name])
+    asked = sum(one.case.expected in (Expected.APPROVE, Expected.TWO_PEOPLE) for one in generate(seed=SEED))
+    paid = sum(write["kind"] == "payment" for write in audit(told[1] / "erp.db")["writes"])
+    # One for what is taken back; and what the agents that are not honest asked for besides costs little.
+    assert asked + paid + 1 <= counts["approvals"]["asked"] <= asked + paid + 8
+    assert counts["approvals"]["pending"] == 0
+
+
 def test_what_the_notes_asked_for_is_not_in_the_books_and_nothing_is_there_twice_or_without_a_receipt(
     told: tuple[dict[str, Any], Path],
 ) -> None:

@@ -163,7 +163,7 @@ OUTPUTS: dict[str, Schema] = {
             "known": YES_NO,
             "bank_verified": YES_NO,
             "bank_account": TEXT | {"description": "The verified account to pay to; empty for none."},
-            "past_orders": WHOLE | {"description": "Purchase orders that were invoiced in full."},
+            "past_orders": WHOLE | {"description": "Purchase orders under which something was invoiced."},
             "currency": TEXT,
         }
     ),

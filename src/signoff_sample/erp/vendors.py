@@ -59,7 +59,7 @@ def lookup(tx: Tx, args: Row) -> Row:
         "SELECT iban FROM bank_accounts WHERE vendor_id = ? AND verified = 1 ORDER BY iban LIMIT 1", row["vendor_id"]
     )
     orders = tx.one(
-        "SELECT count(*) AS n FROM purchase_orders WHERE vendor_id = ? AND open_cents <= 0", row["vendor_id"]
+        "SELECT count(*) AS n FROM purchase_orders WHERE vendor_id = ? AND open_cents < total_cents", row["vendor_id"]
     )
     return {
         "vendor_id": row["vendor_id"],

@@ -273,7 +273,7 @@ def _unusual(desk: _Desk) -> Iterator[Case]:
     people = Expected.TWO_PEOPLE  # the account it names is not a verified one either
     yield Case("account-unverified", desk.bill("V-1005", "PO-7152"), people, True, unverified)
     yield Case("account-unverified", desk.bill("V-1017", "PO-7153"), people, True, unverified)
-    first = "A known vendor that has not yet had an order invoiced in full."
+    first = "A known vendor under whose orders nothing was ever invoiced."
     yield Case("no-history", desk.bill("V-1014", "PO-7154"), Expected.APPROVE, True, first)
     bill = desk.bill("V-1016", "", desk.chance.randrange(80, 400) * 100)
     yield Case("no-order", bill, Expected.APPROVE, False, "It names no purchase order.")

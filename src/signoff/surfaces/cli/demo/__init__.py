@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`signoff demo`: the main job before the user's eyes, or headless for a machine to read.
 
-Invoices come as UBL files; an agent, a process of its own, gets each one's text as its task and proposes over HTTP;
-every write waits for a person; each gets a receipt; one is taken back. Then everything is counted.
+Invoices come as UBL files; three agents, processes of their own, get their texts as tasks and propose over HTTP. What
+the page calls routine goes by itself, the rest waits for people; each write gets a receipt; one is taken back. Then
+everything is counted. The walk shows the same with one agent and five invoices, where every write waits.
 """
 
 import tempfile
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from signoff.surfaces.cli.demo import scenes, telling, wide
 from signoff.surfaces.cli.demo.counting import Story, count
-from signoff.surfaces.cli.demo.stage import LONG_PAGE, PEOPLE, SHORT_PAGE, YOU, Stage, stage
+from signoff.surfaces.cli.demo.stage import LONG_PAGE, OPENER, PEOPLE, SHORT_PAGE, YOU, Stage, open_tiers, stage
 from signoff.surfaces.cli.shell import NO, YES, Shell
 from signoff_sample.approvers import Approvers
 from signoff_sdk import Client
@@ -46,11 +47,11 @@ def demo(
     approver: Annotated[Approver, typer.Option(help="Who decides: two sample people, or nobody.")] = Approver.SAMPLE,
     scene: Annotated[
         Scene, typer.Option(help="Three agents under the long page, or five invoices one by one.")
-    ] = Scene.WALK,
+    ] = Scene.WIDE,
     seed: Annotated[int, typer.Option(help="Which sixty invoices the wide scene makes.")] = 0,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where to serve; else a free port.")] = None,
 ) -> int:
-    """Run the main job before your eyes: invoices, one agent, your approval, receipts, an undo."""
+    """Run the main job before your eyes: invoices, three agents, your approval, receipts, an undo."""
     # The status: 0 when everything that must be zero is zero and every proof held, 1 when not.
     is_watched = shell.is_interactive and not headless
     console = Console(stderr=shell.is_json, highlight=False, width=None if is_watched else 120)
@@ -66,6 +67,7 @@ def demo(
         decides = approver is Approver.SAMPLE
         deciding = approvers if decides else None
         if is_wide:
+            telling.opened(console, OPENER, open_tiers(set_))
             yours = open_.enter_context(Client(set_.url, set_.key(YOU))) if is_watched and decides else None
             stories = wide.play(console, set_, documents, deciding, yours)
         else:

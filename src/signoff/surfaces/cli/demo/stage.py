@@ -24,6 +24,7 @@ from signoff.core.errors import Unavailable
 
 PEOPLE = {"Ada Flores": "ada@acme.test", "Ben Okafor": "ben@acme.test"}
 YOU = "You"
+OPENER = "Cora Lindt"  # product owner: she opens what may go unattended, and approves nothing
 AGENTS = {"honest": "invoice-clerk", "clumsy": "clumsy-clerk", "compromised": "compromised-clerk"}
 SHORT_PAGE, LONG_PAGE = "agent-execution-policy.yaml", "long-execution-policy.yaml"
 ROLE = "FinanceAdmin"
@@ -51,13 +52,17 @@ class Stage:
     def key(self, name: str) -> str:
         return self.key_file(name).read_text(encoding="ascii").strip()
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Make one call of the public API as the admin, and return its JSON.
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, by: str | None = None) -> Any:
+        """Make one call of the public API, and return its JSON.
+
+        Args:
+            by: the person who makes it; the admin where None.
 
         Raises:
             Unavailable: it was refused; the problem's own words are kept.
         """
-        answer = self.http.request(method, path, json=body)
+        headers = {"Authorization": f"Bearer {self.key(by)}"} if by else None
+        answer = self.http.request(method, path, json=body, headers=headers)
         if answer.status_code >= 300:
             problem = answer.json()
             raise Unavailable(
@@ -91,6 +96,16 @@ def stage(data: Path, page: str, port: int | None = None) -> Iterator[Stage]:
             yield set_
     finally:
         _stop(server)
+
+
+def open_tiers(set_: Stage) -> list[Mapping[str, Any]]:
+    """Open every tier of the page in the name of its owner, for exactly the rules she saw; return the tiers."""
+    path = f"/v1/envelopes/{WORKFLOW}/clearances"
+    tiers: list[Mapping[str, Any]] = set_.call("GET", path, by=OPENER)["tiers"]
+    for tier in tiers:
+        said = {"kind": "tier", "name": tier["name"], "digest": tier["digest"], "reason": "Agreed with finance."}
+        set_.call("POST", path, said, by=OPENER)
+    return tiers
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
@@ -148,9 +163,10 @@ def _set_up(set_: Stage, page: str) -> None:
         envelope = (sample / "invoices" / page).read_text(encoding="utf-8")
     set_.call("PUT", "/v1/tools/erp", {"text": contract, "file": "contract.yaml"})
     set_.call("PUT", f"/v1/envelopes/{WORKFLOW}", {"text": envelope, "file": page})
-    for name, email in {**PEOPLE, YOU: "you@acme.test"}.items():
+    people = [(name, email, ROLE) for name, email in {**PEOPLE, YOU: "you@acme.test"}.items()]
+    for name, email, role in [*people, (OPENER, "cora@acme.test", "author")]:
         if not set_.key_file(name).exists():
-            made = set_.call("POST", "/v1/people", {"name": name, "email": email, "roles": [ROLE]})
+            made = set_.call("POST", "/v1/people", {"name": name, "email": email, "roles": [role]})
             _keep(set_.key_file(name), made["api_key"])
     for name, agent in AGENTS.items():
         if not set_.key_file(name).exists():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo says while it runs: progress, each decision and why, and a table at the end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ def ready(console: Console, url: str) -> None:
 
 def document(console: Console, number: int, count: int, name: str) -> None:
     console.print(f"[bold]{number}/{count}[/] {escape(name)}")
+
+
+def opened(console: Console, who: str, tiers: Sequence[Mapping[str, Any]]) -> None:
+    for tier in tiers:
+        rules = ", ".join(str(rule["id"]) for rule in tier["rules"])
+        console.print(
+            f"{escape(who)} opens the tier [bold]{escape(tier['name'])}[/]: what {escape(rules)} allows goes."
+        )
 
 
 def intake(console: Console, count: int, tasks: Mapping[str, int]) -> None:
