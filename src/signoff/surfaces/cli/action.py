@@ -18,6 +18,7 @@ from signoff.core.errors import Conflict, Malformed, SignoffError
 from signoff.surfaces.cli.artifact import show_document
 from signoff.surfaces.cli.ids import action_id_of, first_of, run_id_of
 from signoff.surfaces.cli.names import called
+from signoff.surfaces.cli.oversight import approve_all
 from signoff.surfaces.cli.plan import show_plan
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
@@ -25,6 +26,9 @@ from signoff.surfaces.cli.shell import NO, YES, Data, Id, Shell
 if TYPE_CHECKING:
     from signoff.surfaces.cli.client import Client
 
+Ids = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Ids, each as much of its beginning or end as is unique.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the decision.")]
 OUTCOME_WAIT_S = 15
@@ -166,14 +170,18 @@ def show(shell: Shell, action: Id, data: Data = None) -> int:
 
 def approve(
     shell: Shell,
-    action: Id,
+    actions: Ids,
     reason: Reason = "",
     digest: Annotated[str | None, typer.Option(help="Approve only if this is still what waits.")] = None,
     yes: Yes = False,
 ) -> int:
     """Show what would change, ask, and approve exactly that."""
     client = shell.client()
-    document = _waiting(client, action)
+    if len(actions) > 1:
+        if digest is not None:
+            raise Malformed("Which one has this digest?", "Several are named.", "Give --digest with one ID.")
+        return approve_all(shell, client, [_waiting(client, one) for one in actions], reason, is_yes=yes)
+    document = _waiting(client, actions[0])
     if digest is not None and digest != document["digest"]:
         raise Conflict(
             what="Nothing was approved: something else waits now.",

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What helps whoever operates, from a terminal: accounts, writes without a receipt, the runbook."""
+"""What helps whoever operates, from a terminal: accounts, several votes at once, sweeps, and the reversal runbook."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signoff.surfaces.cli.artifact import show_document
 from signoff.surfaces.cli.ids import action_id_of
 from signoff.surfaces.cli.render import visible
 from signoff.surfaces.cli.shell import NO, YES, Id, Shell
+
+if TYPE_CHECKING:
+    from signoff.surfaces.cli.client import Client
 
 SWEEPING_S = 300.0
 _WHY = {
@@ -33,6 +38,29 @@ def explain(shell: Shell, action: Id) -> int:
     if rows:
         shell.table(("what", "tool", "at", "action"), rows, "Read before")
     return YES
+
+
+def approve_all(
+    shell: Shell, client: "Client", documents: Sequence[Mapping[str, Any]], reason: str, *, is_yes: bool
+) -> int:
+    """Show each of several actions, ask once, and approve exactly those; the server refuses what is not alike."""
+    if not shell.is_json:
+        for document in documents:
+            show_document(shell, document, None)
+    if not shell.confirm(f"Approve exactly these {len(documents)}?", is_yes=is_yes):
+        shell.line("Nothing was decided.")
+        return NO
+    items = [
+        {"approval_id": (one["approval"] or one["hold"])["approval_id"], "digest": one["digest"]} for one in documents
+    ]
+    found = client.post("/v1/approvals/batch", {"items": items, "decision": "approve", "reason": reason})
+    shell.answer(found)
+    rows = [
+        (one["action_id"], one["state"], one["explain"] if one["error"] is None else one["error"]["why"])
+        for one in found["items"]
+    ]
+    shell.table(("action", "state", "why"), rows)
+    return YES if all(one["is_counted"] for one in found["items"]) else NO
 
 
 def runbook(

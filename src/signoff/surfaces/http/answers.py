@@ -607,6 +607,29 @@ class Account(BaseModel):
     next: list[str] | None = None
 
 
+class BatchError(BaseModel):
+    code: str
+    what: str
+    why: str
+    fix: str
+
+
+class BatchLine(BaseModel):
+    """What became of one item; `error` says why this vote was not counted."""
+
+    approval_id: str
+    action_id: str
+    is_counted: bool
+    state: str
+    explain: str
+    receipt_id: str | None
+    error: BatchError | None
+
+
+class Batch(BaseModel):
+    items: list[BatchLine]
+
+
 class Tested(BaseModel):
     at: str
     action_id: str

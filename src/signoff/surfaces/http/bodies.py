@@ -139,6 +139,25 @@ class DecisionBody(Body):
         return self
 
 
+class BatchItem(Body):
+    approval_id: Id
+    digest: Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class BatchBody(Body):
+    """One word on several similar actions, each by the digest that was seen."""
+
+    items: Annotated[list[BatchItem], Field(min_length=1, max_length=50)]
+    decision: Literal["approve", "reject"]
+    reason: Reason = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "BatchBody":
+        if self.decision == "reject" and not self.reason.strip():
+            raise ValueError("a rejection has a reason")
+        return self
+
+
 class SweepBody(Body):
     """Look for writes without a receipt from `since` on, by default in the last seven days."""
 

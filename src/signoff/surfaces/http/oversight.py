@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes that help whoever operates: accounts of actions, writes without a receipt,
-the reversal runbook."""
+"""Routes that help whoever operates: accounts of actions, batches of votes, writes without a
+receipt, the reversal runbook."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from signoff.app.action.account import account
+from signoff.app.action.batch import vote_on_all
 from signoff.app.action.sweep import last_sweeps, sweep_document, sweep_now
 from signoff.app.authority.runbook import markdown, runbook
 from signoff.app.world import World
@@ -34,6 +35,14 @@ def oversight_routes(world: World) -> APIRouter:
         """Why an action stands where it does, what was read before it, and what comes next, in plain sentences. An
         agent is told the verdict and its reason codes only."""
         return json_reply(await account(world, caller_in(request), action_id))
+
+    @routes.post("/v1/approvals/batch", tags=["approvals"], **call(a.Batch, body=b.BatchBody))
+    async def decide_approvals(request: Request) -> Response:
+        """Approve or reject up to 50 truly similar actions with one word, each by the digest that was seen. Refused as
+        a whole unless all are of one tool, one workflow and one set of duties; what became of each is told by item."""
+        caller, said = caller_in(request), await b.read(request, b.BatchBody)
+        items = [(one.approval_id, one.digest) for one in said.items]
+        return json_reply({"items": await vote_on_all(world, caller, items, said.decision, said.reason)})
 
     @routes.get("/v1/sweeps", tags=["operations"], **call(a.Sweeps))
     async def read_sweeps(request: Request) -> Response:
