@@ -160,6 +160,7 @@ def calls(api: Api) -> Iterator[Call]:
 BODIES: Mapping[str, dict[str, Any]] = {
     "RunBody": {"workflow": "others", "task": "x"},
     "ProposalBody": {"tool": "book.note", "args": {"text": "x"}},
+    "PlanBody": {"steps": [{"tool": "book.note", "args": {"text": "x"}}]},
     "CompleteBody": {"outcome": "completed"},
     "NothingBody": {},
     "TurnBody": {"reason": "x"},
