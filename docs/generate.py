@@ -139,7 +139,7 @@ def envelope() -> str:
         meaning = key.meaning
         if key.path in INERT:
             meaning = f"**inert**: {INERT[key.path][1]}"
-        elif key.path in NOT_ENFORCED or (key.name == "step_up" and "step_up" in NOT_ENFORCED):
+        elif key.path in NOT_ENFORCED:
             meaning = f"{meaning}; **refused** by this version, since nothing keeps it yet"
         rows.append((f"`{key.path}`", key.silent, meaning, f"`{key.good}`", f"`{key.bad}`"))
     return _table(("Key", "When silent", "Meaning", "Loads", "Refused"), rows)

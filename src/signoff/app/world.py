@@ -23,6 +23,7 @@ from signoff.ports.clock import Chance, Clock
 from signoff.ports.identity import Tokens
 from signoff.ports.mirror import Mirror
 from signoff.ports.signer import Signer
+from signoff.ports.step_up import StepUp
 from signoff.ports.storage import Storage
 
 log = logging.getLogger("signoff.app")
@@ -115,6 +116,7 @@ class World:
     scrubbed_at: dict[str, int] = field(default_factory=dict)  # by tenant: when an owed rewriting was last tried
     withdrawn_seen: dict[str, frozenset[str]] = field(default_factory=dict)  # by tenant: what waited there is void
     revoked_seen: dict[str, int] = field(default_factory=dict)  # by tenant: what waited under these is void
+    step_up: StepUp | None = None  # without it, an approval that owes step-up is refused
     requires_delegation: bool = False  # an agent does only what a person has delegated to it
     is_read_only: bool = False
     clock_jump_us: int = 0  # how far the machine's clock was off when that was last told

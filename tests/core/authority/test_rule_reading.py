@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from signoff.core.authority.decision import Duty
-from signoff.core.authority.envelope import READABLE, Envelope, load_envelope
+from signoff.core.authority.envelope import READABLE, Envelope, inert_controls, load_envelope
 from signoff.core.authority.names import spoken
 from signoff.core.authority.page import Finding
 from signoff.core.authority.rules import Then
@@ -141,7 +141,8 @@ def test_an_approval_says_who_how_many_how_apart_how_sure_and_how_long() -> None
     assert read_.duty == Duty(("A", "B"), 2, True, 4 * 3_600_000_000, "rule_asks", step_up=True)
 
 
-def test_step_up_is_refused_as_long_as_nothing_keeps_it() -> None:
+def test_a_page_that_asks_for_step_up_is_told_that_nothing_can_show_it() -> None:
     text = HEAD + "    - {id: r, tool: erp.pay, when: true, then: approve, approve: {step_up: true}}\n"
-    envelope, findings = load_envelope(text, "page.yaml", kept=READABLE - {"step_up"})
-    assert envelope is None and [one.code for one in findings if one.severity == "error"] == ["envelope.not_enforced"]
+    envelope, findings = load_envelope(text, "page.yaml")
+    assert envelope is not None and "envelope.step_up" in [one.code for one in findings]
+    assert [(one.control, one.line) for one in inert_controls(envelope)] == [("step-up", text.count("\n"))]

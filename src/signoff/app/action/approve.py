@@ -24,11 +24,12 @@ from signoff.app.action.gather import Seen
 from signoff.app.action.impacts import counted, with_sums
 from signoff.app.action.plan_vote import LOOKED_AT, edit_step, said_of, vote_on_plan
 from signoff.app.action.propose import judged
+from signoff.app.action.step_up import assurance_of
 from signoff.app.action.subject import subject_tag
 from signoff.app.answers import NOTHING
 from signoff.app.payloads import Seal
 from signoff.app.world import World
-from signoff.core.action import approval, checks, hold
+from signoff.core.action import approval, checks, hold, step_up
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.bearing import Bearing
@@ -69,7 +70,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
             world.legs.start(action_id, execute(world, caller.tenant, action_id))
         return released
     reasons = await said_of(world, caller, case, digest, reason) if reason else {}
-    said = reasons.get(action_id)
+    said, assurance = reasons.get(action_id), await assurance_of(world, caller, digest)
 
     def body(tx: Transaction) -> tuple[Action, Exception | None]:
         action = found(tx.actions.get(action_id), action_id)
@@ -77,7 +78,7 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
         person = _active(tx.authority.person(caller.id))
         assert run is not None
         if action.plan_id is not None:
-            return vote_on_plan(tx, action, run, person, decision, digest, reasons)
+            return vote_on_plan(tx, action, run, person, decision, digest, reasons, assurance)
         duties, votes = approval.duties_of(action), tx.actions.votes(action_id)
         try:
             role = approval.may_vote(action, run, duties, person, votes, digest, tx.now)
@@ -86,9 +87,10 @@ async def vote(world: World, caller: Caller, action_id: str, decision: str, dige
                 # Its deadline falls by the time of this transaction, timer or not.
                 return end_unsent(tx, action, State.EXPIRED, "expired"), refused
             raise
-        new = Vote(
-            tx.tenant, action_id, person.person_id, digest, decision, role, tx.now, said.commitment if said else None
-        )
+        if decision == "approve":
+            step_up.require_shown(action, run, duties, person, assurance)
+        why = said.commitment if said else None
+        new = Vote(tx.tenant, action_id, person.person_id, digest, decision, role, tx.now, why, assurance)
         payloads = [said] if said else []
         if decision == "reject":
             changes = ended(action, tx.now, State.REJECTED, "rejected")

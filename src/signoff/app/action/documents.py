@@ -418,6 +418,7 @@ def _approval(world: World, tx: Transaction, action: Action) -> Document:
                 "person_id": vote.person_id,
                 "decision": vote.decision,
                 "role": vote.role,
+                "assurance": vote.assurance,
                 "at": when(vote.at),
                 "digest": vote.digest,
                 "counts": vote.digest == action.digest,

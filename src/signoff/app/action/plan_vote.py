@@ -14,7 +14,7 @@ from signoff.app.action.case import Case, found, load
 from signoff.app.action.ending import break_plan, end_unsent, ended, waited
 from signoff.app.action.steps import steps_of, waiting_steps
 from signoff.app.world import World
-from signoff.core.action import approval, plan
+from signoff.core.action import approval, plan, step_up
 from signoff.core.action.approval import Vote
 from signoff.core.action.lifecycle import NOT_SENT, Action, State
 from signoff.core.authority.limit import Counted
@@ -51,20 +51,24 @@ def vote_on_plan(
     decision: str,
     digest: str,
     said: Mapping[str, SealedPayload],
+    assurance: str,
 ) -> tuple[Action, Exception | None]:
     """Count a person's word for every step of a plan of which they decide; it is approved once all of them are.
 
     Args:
         said: the reason, sealed for each step.
+        assurance: how the person proved who they are.
     """
     waiting = waiting_steps(tx, action) if action.state is State.PENDING_APPROVAL else [action]
     roles: dict[str, str] = {}
     refused: SignoffError | None = None
     for step in waiting:
         try:
-            roles[step.action_id] = approval.may_vote(
-                step, run, approval.duties_of(step), person, tx.actions.votes(step.action_id), digest, tx.now
-            )
+            duties, votes = approval.duties_of(step), tx.actions.votes(step.action_id)
+            role = approval.may_vote(step, run, duties, person, votes, digest, tx.now)
+            if decision == "approve":
+                step_up.require_shown(step, run, duties, person, assurance)
+            roles[step.action_id] = role
         except SignoffError as error:
             if step.state is State.PENDING_APPROVAL and error.code == "approval.expired":
                 # Its deadline falls by the time of this transaction, and ends the plan.
@@ -75,7 +79,9 @@ def vote_on_plan(
         assert refused is not None
         raise refused
     new = {
-        step_id: Vote(tx.tenant, step_id, person.person_id, digest, decision, role, tx.now, _commitment(said, step_id))
+        step_id: Vote(
+            tx.tenant, step_id, person.person_id, digest, decision, role, tx.now, _commitment(said, step_id), assurance
+        )
         for step_id, role in roles.items()
     }
     if decision == "reject":

@@ -58,7 +58,6 @@ NAMED = (
 )
 # Who makes a control work removes its key here, in the same commit; till then its page is read and refused.
 NOT_ENFORCED: Mapping[str, str] = {
-    "step_up": "cannot ask an approver to prove anew who they are",
     "rollout": "has no rollouts",
     "incidents": "has no incident rules",
     "evals": "runs no evaluations",
@@ -136,7 +135,7 @@ def _read(reader: Reader, page: Page, kept: Collection[str]) -> tuple[Envelope, 
         ("allowed_tools", "write_actions_require_approval", "approval_roles", "rules"),
     )
     roles = reader.texts(permissions.get("approval_roles"), "permissions.approval_roles")
-    approvers = Approvers(roles, DAY_US, has_step_up="step_up" not in missing)
+    approvers = Approvers(roles, DAY_US)
     facts = read_facts(reader, top.get("facts"))
     rules = read_rules(reader, permissions.get("rules"), fact_names(top.get("facts")), approvers)
     limits = read_limits(reader, top.get("limits"), approvers)

@@ -35,13 +35,22 @@ INERT: Mapping[str, tuple[str, str]] = {
 }
 
 
+def _step_up(envelope: Envelope) -> list[InertControl]:
+    """Return the approvals that ask for a step-up: they cannot be given without a provider, of which there is none."""
+    owed = {f"permissions.rules[{index}]": rule.duty for index, rule in enumerate(envelope.rules)}
+    owed |= {f"limits[{index}]": limit.duty for index, limit in enumerate(envelope.limits)}
+    asked = [f"{path}.approve.step_up" for path, duty in owed.items() if duty is not None and duty.step_up]
+    why = "No provider is installed: each yes that it asks for is refused."
+    return [InertControl("step-up", key, envelope.lines.get(key, 1), why) for key in asked]
+
+
 def inert_controls(envelope: Envelope, active: Collection[str] = ()) -> tuple[InertControl, ...]:
     """Return the controls that `envelope` asks for and that are not kept, in the order of the page.
 
     Args:
         active: key paths of controls that this installation does keep, such as `safety.require_citations_for`.
     """
-    found = []
+    found = _step_up(envelope)
     for key, (control, consequence) in INERT.items():
         if key in active or (line := envelope.lines.get(key)) is None:
             continue

@@ -33,7 +33,6 @@ class Approvers:
 
     roles: tuple[str, ...]
     expires_us: int
-    has_step_up: bool = False  # whether anything keeps `step_up: true`
 
 
 def listed(reader: Reader, node: Node | None, where: str, example: str) -> Iterator[tuple[str, Node]]:
@@ -157,13 +156,13 @@ def _duty(reader: Reader, node: Node | None, where: str, at: Node, approvers: Ap
         )
     if not is_distinct:
         _self_approval(reader, fields["distinct_from_requester"], where, count)
-    if step_up and not approvers.has_step_up:
-        reader.error(
+    if step_up:
+        reader.warn(
             fields["step_up"],
-            "envelope.not_enforced",
-            f"This version does not enforce `{where}.step_up`.",
-            "Nothing can show that an approver proved anew who they are; the approval would promise it.",
-            "Remove the key; until it is kept, ask two people: `count: 2`.",
+            "envelope.step_up",
+            f"`{where}` asks for a step-up, and nothing here can show one.",
+            "No provider comes with this version: without one each yes that owes it is refused.",
+            "Install a provider; or remove the key, and ask two people: `count: 2`.",
         )
     return Duty(roles, count, is_distinct, expires, reason, step_up)
 

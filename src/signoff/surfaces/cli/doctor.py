@@ -23,6 +23,7 @@ CLOCK_SLACK_US: Final = 2_000_000
 SHOWN_MAX: Final = 200
 # What this version does not keep; where no page asks for one it is off, where one does it is inert.
 NOT_KEPT: Final = ("token budget", "model routing", "injection score")
+ONLY_ASKED: Final = "step-up"  # refused where a page asks for it, which it need not
 KEPT: Final = (
     ("approvals", "each write asks unless its envelope says otherwise, bound to the digest of what was shown"),
     ("review windows", "what a page holds waits, and no timer stands in for an approval"),
@@ -30,6 +31,8 @@ KEPT: Final = (
     ("tool pins", "a tool that is not the one that was pinned is refused"),
     ("circuit breakers", "a tool whose last calls all failed is left alone for a while, and then tried once"),
     ("kill switch", "tenant, workflow, agent, tool"),
+    ("delegations", "a run begun under one does what it covers, cut by what its grantor's roles permit now"),
+    ("environments", "a call reaches the server of its run's environment and no other"),
     ("budgets", "money and tool calls of a task, reserved before a call is sent"),
     ("provenance", "where an envelope says so, values come from the task or from a trusted read of the run"),
     ("citations", "where an envelope asks for them, a claim quotes what the run has read"),
@@ -214,7 +217,7 @@ def controls(envelopes: Iterable[Mapping[str, Any]] | None) -> list[Line]:
         for control in page["inert"]:
             asked.setdefault(control["control"], []).append(f"{page['name']} line {control['line']}")
             said[control["control"]] = control["consequence"]
-    for name in dict.fromkeys((*NOT_KEPT, *asked)):
+    for name in dict.fromkeys((*NOT_KEPT, ONLY_ASKED, *asked)):
         if name in asked:
             lines.append(Line(name, "inert", f"asked for by {', '.join(asked[name])}. {said[name]}"))
         else:
@@ -313,7 +316,9 @@ def measured(read: Callable[[str], bytes]) -> list[Line]:
         )
         late, jump = int(float(found["signoff_actions_found_late"])), float(found["signoff_clock_jump_seconds"])
         escalated = int(float(found["signoff_approvals_escalated"]))
-        past, unswept = (int(float(found[f"signoff_{name}"])) for name in ("writes_without_receipt", "sweeps_unanswered"))
+        past, unswept = (
+            int(float(found[f"signoff_{name}"])) for name in ("writes_without_receipt", "sweeps_unanswered")
+        )
         broken = [name.split('"')[1] for name in found if name.startswith("signoff_circuit_open{")]
     except SignoffError as error:
         return [Line("measurements", "unknown", error.why, error.fix)]
