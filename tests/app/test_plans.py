@@ -136,6 +136,8 @@ async def test_duties_add_up_over_the_steps(world: World) -> None:
     await world.begin("ruled")
     bea, _ = await people.add_person(world.node, world.cast.admin, "Bea", "bea@play.test", ("Boss",))
     steps = await planned(world)
+    (line,) = (await lists.approvals(world.node, world.cast.ann, None, 10, role="Boss")).items
+    assert {role for asked in line["owed"] for role in asked["roles"]} == {"Boss", "Clerk"}
     await world.vote(steps[0], world.cast.ann)
     assert await done(world, steps) == ["pending_approval"] * 3
     await refused(world.vote(steps[0], world.cast.ann), Conflict, "approval.already_voted")

@@ -295,7 +295,7 @@ def _inbox_line(world: World, tx: Transaction, action: Action) -> Document:
     assert run is not None
     return brief(action, run) | {
         "plan": _plan_line(world, tx, action),
-        "owed": owed_of(world, tx, action),
+        "owed": _owed_by_all(world, tx, action),
         "approvals": sum(
             vote.digest == action.digest and vote.decision == "approve" for vote in tx.actions.votes(action.action_id)
         ),
@@ -305,6 +305,16 @@ def _inbox_line(world: World, tx: Transaction, action: Action) -> Document:
         "escalated": when(action.escalated_at) if action.state is State.PENDING_APPROVAL else None,
         "summary": _summary(world, tx, action),
     }
+
+
+def _owed_by_all(world: World, tx: Transaction, action: Action) -> list[Document]:
+    """Return who is waited for; for a plan by any of its steps, each duty once."""
+    if action.plan_id is None or action.state is not State.PENDING_APPROVAL:
+        return owed_of(world, tx, action)
+    found: list[Document] = []
+    for step in waiting_steps(tx, action):
+        found += [asked for asked in owed_of(world, tx, step) if asked not in found]
+    return found
 
 
 def _plan_line(world: World, tx: Transaction, action: Action) -> Document | None:
