@@ -153,6 +153,8 @@ class Target:
     hanging: list[asyncio.Event] = field(default_factory=list)
     sending: int = 0
     sending_most: int = 0
+    reading_now: int = 0
+    most_reading: int = 0
     versions: Counter[str] = field(default_factory=lambda: Counter("abcdef"))
     shelves: dict[str, dict[str, Any]] = field(
         default_factory=dict
@@ -171,7 +173,10 @@ class Target:
 
     async def read(self, call: Call) -> Answer:
         self.reads.append(call)
+        self.reading_now += 1
+        self.most_reading = max(self.most_reading, self.reading_now)
         await asyncio.sleep(self.pause)
+        self.reading_now -= 1
         match "unreachable" if self.is_down else self.reading.get(call.name, "ok"):
             case "fail":
                 return Errored("broken", "The page is torn.")

@@ -5,6 +5,7 @@ import pytest
 
 from signoff.app.authority import people
 from signoff.app.authority.clearances import Clearable, clear, clearable, withdraw_clearance
+from signoff.core.action.approval import duties_of
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.clearance import Clearance, Cleared
 from signoff.core.errors import Conflict, Forbidden, NotFound
@@ -274,6 +275,7 @@ async def test_class_d_is_denied_until_reviewed_and_then_asks_two_people_of_diff
     await reviewed(world, world.cast.zoe)
     waiting = await world.propose("book.erase", erase, again=True)
     assert waiting.state is State.PENDING_APPROVAL
+    assert [one["distinct_roles"] for one in (await world.document(waiting))["approval"]["owed"]] == [False, True]
     assert (await world.vote(waiting, world.cast.ann)).state is State.PENDING_APPROVAL
     assert (await world.vote(waiting, world.cast.bob)).state is State.PENDING_APPROVAL, "two clerks are of one role"
     await world.give_roles(world.cast.otto, "operator", "Boss")
@@ -350,6 +352,22 @@ async def test_no_allow_lifts_class_d(world: World) -> None:
     await opened(world)
     await world.begin("tiered")
     assert (await world.propose("book.erase", {"shelf": "a"})).state is State.PENDING_APPROVAL
+    await world.check_ledger()
+
+
+async def test_an_agents_reversal_owes_what_the_original_owed(world: World) -> None:
+    """Two people approved it, so one alone does not let the agent take it back."""
+    two = "{id: two, tool: book.note, when: 'true', then: approve, approve: {roles: [Clerk], count: 2}}"
+    await publish(world, page(two))
+    await world.begin("tiered")
+    waiting = await world.propose("book.note", {"text": "x"})
+    await world.vote(waiting, world.cast.ann)
+    done = await world.vote(waiting, world.cast.bob)
+    assert done.state is State.SUCCEEDED
+    reversal = await world.undo(done, world.cast.agent)
+    assert [duty.count for duty in duties_of(reversal)] == [1, 2]
+    assert (await world.vote(reversal, world.cast.ann)).state is State.PENDING_APPROVAL
+    assert (await world.vote(reversal, world.cast.bob)).state is State.SUCCEEDED
     await world.check_ledger()
 
 

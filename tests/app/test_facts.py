@@ -150,6 +150,19 @@ async def test_a_fact_that_takes_too_long_denies(world: World, monkeypatch: pyte
     await world.check_ledger()
 
 
+async def test_facts_are_asked_for_side_by_side(world: World) -> None:
+    many = {f"s{number}": f"s{number}" for number in range(8)}
+    facts = ", ".join(f"{name}: {{tool: book.shelf, args: {{shelf: \"'{name}'\"}}}}" for name in many)
+    when = " || ".join(f"!facts.{name}.is_open" for name in many)
+    await ruled(world, f"{{id: all, tool: book.note, when: {when!r}, then: deny}}", facts=f"facts: {{{facts}}}")
+    world.target.most_reading = world.target.reading_now = 0
+    world.target.pause = 0.02
+    assert (await world.propose("book.note", {"text": "x"})).state is State.SUCCEEDED
+    assert sorted(asked(world)) == sorted(many)
+    assert world.target.most_reading == 8
+    await world.check_ledger()
+
+
 async def test_an_approval_outlasts_an_outage_of_its_facts_and_not_their_refusal(world: World) -> None:
     await ruled(world, DENY, mode="assist")
     approved = await world.approved()

@@ -40,7 +40,7 @@ workflow: w
 mode: autonomous
 permissions:
   allowed_tools: [erp.vendor, erp.pay, erp.oust]
-  approval_roles: [FinanceAdmin]
+  approval_roles: [FinanceAdmin, Board]
 """
 FACT = "facts:\n  v: {tool: erp.vendor, args: {vendor_id: args.vendor_id}}\n"
 
@@ -281,7 +281,7 @@ def test_a_write_without_a_way_back_may_not_be_allowed_either() -> None:
              "budgets: {max_tokens_per_task: 5}\n"]
 )  # fmt: skip
 def test_what_may_come_to_ask_needs_somebody_to_ask(more: str) -> None:
-    free = HEAD.replace("  approval_roles: [FinanceAdmin]\n", "  write_actions_require_approval: false\n").replace(
+    free = HEAD.replace("  approval_roles: [FinanceAdmin, Board]\n", "  write_actions_require_approval: false\n").replace(
         ", erp.oust", ""
     )
     assert load_envelope(free, "page.yaml", tools(), kept=READABLE)[0] is not None

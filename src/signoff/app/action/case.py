@@ -242,7 +242,9 @@ def reversal_of(tx: Transaction, action: Action, envelope: Envelope) -> Reversal
     original = found(tx.actions.get(action.reverses), action.reverses)
     risk = Risk(original.risk)
     count = 2 if Risk.D in (risk, action.risk) else 1
-    return Reversal(envelope.approval_roles or ("operator",), count, action.by.startswith("prs_"), risk, original.tool)
+    by_person = action.by.startswith("prs_")
+    owed = () if by_person else duties_of(original)
+    return Reversal(envelope.approval_roles or ("operator",), count, by_person, risk, original.tool, owed)
 
 
 def names_of(world: World, case: Case, **more: Any) -> dict[str, Any]:

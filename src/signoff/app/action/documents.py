@@ -443,6 +443,8 @@ def _asked(action: Action, votes: list[Document]) -> Document:
                 "roles": list(duty.roles),
                 "count": duty.count,
                 "distinct_from_requester": duty.distinct_from_requester,
+                "distinct_roles": duty.distinct_roles,
+                "step_up": duty.step_up,
                 "reason": duty.reason,
             }
             for duty in duties_of(action)

@@ -7,6 +7,7 @@ from typing import Any
 
 from signoff.core.authority.citation import Cited
 from signoff.core.authority.contract import Risk, ToolContract, ToolDescription
+from signoff.core.authority.decision import Duty
 from signoff.core.authority.delegation import Delegated
 from signoff.core.authority.envelope import Envelope
 from signoff.core.authority.halt import Halt
@@ -30,6 +31,7 @@ class Reversal:
     by_person: bool = True
     original_risk: Risk = Risk.A
     of_tool: str = ""
+    owed: tuple[Duty, ...] = ()  # by the original, where an agent asks
 
 
 @dataclass(frozen=True, slots=True)

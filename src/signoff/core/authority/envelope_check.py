@@ -76,7 +76,9 @@ def check_tools(reader: Reader, envelope: Envelope, contracts: Mapping[str, Tool
                 "Without one, nobody can say whether it writes.",
                 f"Did you mean `{near[0]}`?" if near else "Describe it in the contract file of its system.",
             )
-        elif not contract.has_reversal_story and not _always_asks(envelope, contract):
+            continue
+        _check_class_d(reader, item, envelope, contract)
+        if not contract.has_reversal_story and not _always_asks(envelope, contract):
             reader.error(
                 item,
                 "envelope.no_way_back",
@@ -84,6 +86,18 @@ def check_tools(reader: Reader, envelope: Envelope, contracts: Mapping[str, Tool
                 "Its contract has neither `undo` nor `reversal_note`, and this page may let it go unasked.",
                 "Say in the contract how it is taken back, or set `write_actions_require_approval: true`.",
             )
+
+
+def _check_class_d(reader: Reader, at: Node, envelope: Envelope, contract: ToolContract) -> None:
+    """Warn of a class D tool that two people of different roles could never approve."""
+    if contract.risk is Risk.D and len(set(envelope.approval_roles)) < 2:
+        reader.warn(
+            at,
+            "envelope.class_d_roles",
+            f"{quoted(contract.name)} is of class D, and this page denies each call of it.",
+            "Once it is reviewed, two people of different roles approve each call, and `approval_roles` names fewer.",
+            "Name a second role in `permissions.approval_roles`, or leave the tool out.",
+        )
 
 
 def _always_asks(envelope: Envelope, contract: ToolContract) -> bool:

@@ -78,13 +78,15 @@ def _show_changes(shell: Shell, document: Mapping[str, Any]) -> None:
         shell.line("The preview says: it changes nothing.")
 
 
+def _roles(duty: Mapping[str, Any]) -> str:
+    named = " or ".join(duty["roles"])
+    return f"{named}, of different roles" if duty.get("distinct_roles") else named
+
+
 def _show_approval(shell: Shell, approval: Mapping[str, Any] | None) -> None:
     if not approval:
         return
-    owed = [
-        (f"{one['count']} of {' or '.join(one['roles'])}", one["reason"], approval["expires"])
-        for one in approval["owed"]
-    ]
+    owed = [(f"{one['count']} of {_roles(one)}", one["reason"], approval["expires"]) for one in approval["owed"]]
     shell.table(("owed", "because of", "until"), owed, "Approval")
     votes = [
         (

@@ -158,6 +158,7 @@ class Duty(TypedDict):
     roles: Sequence[str]
     count: int
     reason: NotRequired[str]
+    distinct_roles: NotRequired[bool]
 
 
 class Vote(TypedDict):

@@ -20,6 +20,8 @@ def risk_class(b: Bearing, _: Mapping[str, Any]) -> Check:
     worst = max(b.contract.risk, b.reversal.original_risk) if b.reversal else b.contract.risk
     if worst is Risk.D:
         return _class_d(b)
+    if b.reversal and b.reversal.owed:
+        return ask("class", "as_original", "An agent's reversal owes what the original owed.", *b.reversal.owed)
     if worst >= Risk.C and b.contract.effect is not Effect.READ:
         return ask_by_default(
             "class", "class_c", "Class C (money, messages sent, access, irreversible) asks each time."
