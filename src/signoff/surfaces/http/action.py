@@ -8,6 +8,7 @@ from pydantic import Field
 
 from signoff.app.action import lists
 from signoff.app.action.approve import cancel, edit, vote
+from signoff.app.action.batch import vote_on_all
 from signoff.app.action.corrections import corrections
 from signoff.app.action.defer import defer
 from signoff.app.action.documents import action_document, plan_document, receipt_bundle, run_document, timeline
@@ -203,6 +204,14 @@ def action_routes(world: World) -> APIRouter:
         These are labelled data: each shows what an agent asked for, and what it should have asked for.
         """
         return page_reply(await corrections(world, caller_in(request), key_of(asked.cursor, "act"), asked.limit))
+
+    @routes.post("/v1/approvals/batch", tags=["approvals"], **call(a.Batch, body=b.BatchBody))
+    async def decide_approvals(request: Request) -> Response:
+        """Approve or reject up to 50 truly similar actions with one word, each by the digest that was seen. Refused as
+        a whole unless all are of one tool, one workflow and one set of duties; what became of each is told by item."""
+        caller, said = caller_in(request), await b.read(request, b.BatchBody)
+        items = [(one.approval_id, one.digest) for one in said.items]
+        return json_reply({"items": await vote_on_all(world, caller, items, said.decision, said.reason)})
 
     @routes.post("/v1/approvals/{approval_id}", tags=["approvals"], **call(a.Action, body=b.DecisionBody))
     async def decide_approval(request: Request, approval_id: ActionId) -> Response:

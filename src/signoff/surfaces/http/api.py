@@ -40,10 +40,10 @@ class Api:
         sessions = Sessions()
         self._hot = hot_calls(world, lambda: self.is_draining)
         self._rooms = Rooms(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-        self._rooms.include_router(oversight_routes(world))  # before `/v1/approvals/{approval_id}`, which is any name
         self._rooms.include_router(action_routes(world))
         self._rooms.include_router(authority_routes(world))
         self._rooms.include_router(evidence_routes(world))
+        self._rooms.include_router(oversight_routes(world))
         self._rooms.include_router(
             operations_routes(world, self.metrics, lambda: self.is_draining, lambda: self.description)
         )

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes that help whoever operates: accounts of actions, batches of votes, writes without a
-receipt, the reversal runbook."""
+"""Routes that help whoever operates: accounts of actions, writes without a receipt, the reversal runbook."""
 
 from typing import Annotated
 
@@ -8,7 +7,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from signoff.app.action.account import account
-from signoff.app.action.batch import vote_on_all
 from signoff.app.action.sweep import last_sweeps, sweep_document, sweep_now
 from signoff.app.authority.runbook import markdown, runbook
 from signoff.app.world import World
@@ -36,14 +34,6 @@ def oversight_routes(world: World) -> APIRouter:
         agent is told the verdict and its reason codes only."""
         return json_reply(await account(world, caller_in(request), action_id))
 
-    @routes.post("/v1/approvals/batch", tags=["approvals"], **call(a.Batch, body=b.BatchBody))
-    async def decide_approvals(request: Request) -> Response:
-        """Approve or reject up to 50 truly similar actions with one word, each by the digest that was seen. Refused as
-        a whole unless all are of one tool, one workflow and one set of duties; what became of each is told by item."""
-        caller, said = caller_in(request), await b.read(request, b.BatchBody)
-        items = [(one.approval_id, one.digest) for one in said.items]
-        return json_reply({"items": await vote_on_all(world, caller, items, said.decision, said.reason)})
-
     @routes.get("/v1/sweeps", tags=["operations"], **call(a.Sweeps))
     async def read_sweeps(request: Request) -> Response:
         """The last look for writes without a receipt, as this node remembers it. Takes auditor or operator."""
@@ -55,7 +45,7 @@ def oversight_routes(world: World) -> APIRouter:
         caller, said = caller_in(request), await b.read(request, b.SweepBody)
         return json_reply(sweep_document(await sweep_now(world, caller, said.since_us())))
 
-    @routes.get("/v1/runbook", tags=["tools"], **call(a.Runbook))
+    @routes.get("/v1/runbook", tags=["policy"], **call(a.Runbook))
     async def read_runbook(request: Request, asked: Annotated[AskedRunbook, Query()]) -> Response:
         """How each write under contract is taken back: by whom, how, until when, and when that last worked; `markdown`
         is the same as a page. For people."""
