@@ -7,6 +7,7 @@ A wait is a row, not a thread: whatever `tick` finds, it finds again after a res
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from signoff.app.action.case import found, load
@@ -21,6 +22,7 @@ from signoff.app.action.propose import onward
 from signoff.app.action.receipts import sign_receipts
 from signoff.app.action.retention import erase_aged
 from signoff.app.action.settle import last_send, settle
+from signoff.app.action.steps import steps_of
 from signoff.app.action.sweep import begin_sweeps
 from signoff.app.authority.delegations import void_revoked
 from signoff.app.authority.halts import stop_covered
@@ -28,6 +30,7 @@ from signoff.app.authority.policies import void_withdrawn
 from signoff.app.authority.subjects import finish_erasures
 from signoff.app.integrate import integrate, mirror_head
 from signoff.app.world import World
+from signoff.core.action import plan
 from signoff.core.action.hold import is_asking
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.errors import SignoffError
@@ -150,6 +153,7 @@ async def _expire(world: World, tenant: str, action_id: str) -> None:
 async def _resume(world: World, tenant: str) -> None:
     """Go on with legs that a crash interrupted, or that waited for a resource."""
     after = ""
+    plans: dict[str, list[Action]] = {}  # each is read once, however many of its steps wait for their turn
     while True:
         page = await world.storage.view(
             tenant,
@@ -162,6 +166,11 @@ async def _resume(world: World, tenant: str) -> None:
             elif action.is_undecided:
                 _start(world, action, onward(world, action))
             elif is_ready(action):
+                if action.plan_id is not None:
+                    if action.plan_id not in plans:
+                        plans[action.plan_id] = await world.storage.view(tenant, partial(steps_of, action=action))
+                    if plan.must_wait(action, plans[action.plan_id]):
+                        continue
                 _start(world, action, execute(world, tenant, action.action_id))
             elif action.effect == "read" and not world.legs.is_running(action.action_id):
                 await _lose_read(world, tenant, action.action_id)
