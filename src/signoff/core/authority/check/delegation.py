@@ -10,12 +10,6 @@ from signoff.core.authority.contract import Effect
 from signoff.core.authority.decision import Check, deny, passed
 from signoff.core.authority.delegation import Held, covers, reach_of
 
-_SAID: Mapping[str, str] = {
-    "delegation_expired": "Its time has not begun, or is over.",
-    "delegation_narrower": "It is not about this tool with these arguments in this environment.",
-    "delegation_used_up": "As much as it allows was done under it, or set aside.",
-}
-
 
 def delegation(b: Bearing, args: Mapping[str, Any]) -> Check:
     """The run's delegation, and each above it, covers the call, and whoever granted it may do as much now."""
@@ -26,9 +20,19 @@ def delegation(b: Bearing, args: Mapping[str, Any]) -> Check:
     if b.delegated is None or not b.delegated.chain:
         return deny("delegation", "delegation_revoked", f"{b.run.delegation_id} is not known any more.")
     for held in b.delegated.chain:
-        if reason := _refused(b, args, held):
-            why = _SAID.get(reason, "It was revoked.")
-            return deny("delegation", reason, f"{held.delegation.delegation_id} does not cover this. {why}")
+        name = held.delegation.delegation_id
+        match _refused(b, args, held):
+            case "delegation_revoked":
+                return deny("delegation", "delegation_revoked", f"{name} was revoked.")
+            case "delegation_expired":
+                return deny("delegation", "delegation_expired", f"The time of {name} has not begun, or is over.")
+            case "delegation_used_up":
+                return deny("delegation", "delegation_used_up", f"As much as {name} allows was done, or set aside.")
+            case "":
+                continue
+            case _:
+                why = f"{name} is not about this tool with these arguments in this environment."
+                return deny("delegation", "delegation_narrower", why)
     grantor = b.delegated.grantor
     if grantor is None or not grantor.is_active:
         return deny("delegation", "grantor_lost", "The person who granted it is no longer active.")
