@@ -248,13 +248,15 @@ def test_reading_a_directory_without_an_installation_makes_nothing(tmp_path: Pat
         ("1.0", "-9e3", "0.0", "", ["clock", "late finds"]),
         ("0.0", "0.0", "2.0", "", ["approvals"]),
         ("0.0", "0.0", "0.0", 'signoff_circuit_open{tool="erp.pay"} 1.0\n', ["circuits"]),
+        ("0.0", "0.0", "0.0", "signoff_writes_without_receipt 3.0\n", ["writes without a receipt"]),
     ],
 )
 def test_doctor_reads_alarms_off_the_metrics_of_a_server(
     late: str, jump: str, silent: str, more: str, wrong: list[str]
 ) -> None:
     text = f'# HELP x y\nx{{a="b c"}} 1.0\nsignoff_actions_found_late {late}\nsignoff_clock_jump_seconds {jump}\n'
-    text += f"signoff_approvals_escalated {silent}\n{more}"
+    text += f"signoff_approvals_escalated {silent}\nsignoff_writes_without_receipt 0.0\n"
+    text += f"signoff_sweeps_unanswered 0.0\n{more}"
     lines = measured(lambda path: text.encode())
     assert [one.name for one in lines if one.state == "wrong"] == wrong
     assert all(one.fix for one in lines if one.state == "wrong")
