@@ -66,10 +66,12 @@ class Client:
         environment: str | None = None,
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        delegation: str | None = None,
     ) -> "Run":
         """Begin a task under the newest envelope of its workflow.
 
         Args:
+            delegation: under which it is begun, in the name of whoever granted it.
             idempotency_key: the same key and content, also from another process, return the run that is there already.
 
         Raises:
@@ -77,7 +79,7 @@ class Client:
         """
         self._wire.expect("agent")
         body: dict[str, Any] = {"workflow": workflow, "task": task, "labels": dict(labels) if labels else None}
-        body |= {"principal": principal, "environment": environment}
+        body |= {"principal": principal, "environment": environment, "delegation": delegation}
         return Run(self, self._post("/v1/runs", body, idempotency_key))
 
     def cancel(self, action_id: str, reason: str) -> Action:

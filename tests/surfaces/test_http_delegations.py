@@ -164,6 +164,8 @@ def test_once_roles_are_published_they_are_asked(office: Office, tmp_path: Path)
     assert office.ok("POST", f"/v1/runs/{ours}/actions?wait=20", LOOK_UP, who="clerk")["state"] == "succeeded"
     refused = office.call("POST", "/v1/delegations", wanted(office), who="zoe")
     assert (refused.status_code, refused.json()["code"]) == (403, "delegation.wider")
+    assert terminal(office, tmp_path, "admin", "check", page, "--json").json["files"][0]["kind"] == "roles"
     page.write_text(ROLES.replace("erp.*", "erp*"))
+    assert "roles.tools" in terminal(office, tmp_path, "admin", "check", page).out
     assert terminal(office, tmp_path, "admin", "roles", "publish", page).code == 2
     assert office.call("GET", "/v1/roles", who="clerk").status_code == 403

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from signoff.core.authority.envelope import Envelope, InertControl
     from signoff.core.authority.page import Finding
 
-Kind = Literal["envelope", "contract"]
+Kind = Literal["envelope", "contract", "roles"]
 _FILE_MAX = 257 * 1024  # one KiB past what a page may have, so that its own message says so
 _CONTRACT_KEYS = frozenset({"server", "tools"})
 
@@ -107,10 +107,11 @@ def check(
         bool, typer.Option("--live", help="Ask the servers too, and check fields by their schemas.")
     ] = False,
 ) -> int:
-    """Say everything there is to mend in envelopes and contracts, with file, line and column."""
+    """Say everything there is to mend in envelopes, contracts and the roles page, with file, line and column."""
     from signoff.core.authority.contract import load_contract
     from signoff.core.authority.envelope import inert_controls, load_envelope
     from signoff.core.authority.page import Severity
+    from signoff.core.authority.role_reading import load_roles
     from signoff.surfaces.cli.live import descriptions_of
 
     sources = {path: read_page_file(path) for path in [*files, *(contracts or [])]}
@@ -138,7 +139,9 @@ def check(
             ]
     loaded: dict[Path, Envelope] = {}
     for path in files:
-        if path not in described:
+        if path not in described and kind_of(sources[path]) == "roles":
+            found[path] = load_roles(sources[path], str(path), tools if described and is_known else None)[1]
+        elif path not in described:
             envelope, found[path] = load_envelope(
                 sources[path],
                 str(path),
@@ -227,14 +230,16 @@ def _irregular(mode: int) -> str | None:
 
 
 def kind_of(source: bytes) -> Kind:
-    """Tell what a page is: a contract has `server` or `tools` at its top and no `workflow`; all else is an envelope."""
+    """Tell what a page is: a contract has `server` or `tools` at its top, a roles page `roles`, an envelope neither."""
     from signoff.core.authority.page import read_page
 
     page, _ = read_page(source, "")
     if page is None or page.root.kind != "map":
         return "envelope"
     keys = {key.text for key, _ in page.root.pairs}
-    return "contract" if keys & _CONTRACT_KEYS and "workflow" not in keys else "envelope"
+    if "workflow" in keys or not keys & {"roles", *_CONTRACT_KEYS}:
+        return "envelope"
+    return "contract" if keys & _CONTRACT_KEYS else "roles"
 
 
 def system_of(contract: "Contract", path: Path) -> str:
