@@ -9,12 +9,13 @@ import pytest
 from signoff.app.authority import people
 from signoff.app.authority.delegations import Wanted, grant, revoke
 from signoff.app.authority.permissions import publish_roles
+from signoff.app.recover import revoke_delegations
 from signoff.core.action.lifecycle import Action, State
 from signoff.core.authority.delegation import Delegation
 from signoff.core.errors import Conflict, Forbidden, Malformed, NotFound
 from signoff.core.principal import Caller
 from signoff.core.run import Run
-from tests.world import HOUR, SECOND, World, envelope
+from tests.world import HOUR, SECOND, TENANT, World, envelope
 
 FREE = "free"
 
@@ -364,6 +365,15 @@ async def test_an_agents_own_undo_takes_a_delegation_that_still_counts(world: Wo
     await revoke(world.node, world.cast.zoe, mine.delegation_id)
     assert (await world.undo(done, world.cast.agent)).reason == "delegation_revoked"
     assert (await world.undo(done, world.cast.bob)).state is State.PENDING_APPROVAL  # a person's own
+
+
+async def test_no_delegation_outlives_the_loss_of_its_revocation(world: World) -> None:
+    """What an old backup brings back may have been revoked since."""
+    await ready(world)
+    mine = await granted(world)
+    await begun(world, mine)
+    await world.node.storage.transact(TENANT, revoke_delegations)
+    assert (await note(world)).reason == "delegation_revoked"
 
 
 async def test_only_an_admin_publishes_roles_and_a_version_never_changes(world: World) -> None:

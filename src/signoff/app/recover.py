@@ -151,6 +151,7 @@ async def recover(world: World, tenant: str) -> Recovered:
         head, carried = open_epoch(tx)
         touched = Counter(str(_end(world, tx, action).state) for action in _unfinished(tx))
         agents = _void_tokens(tx, lacking.lost + MARGIN)
+        revoke_delegations(tx)
         return Recovered(lacking, head, dict(touched), agents, carried)
 
     before = world.logs[tenant]
@@ -193,6 +194,16 @@ def _end(world: World, tx: Transaction, action: Action) -> Action:
     if action.state is State.IN_DOUBT:
         return record.move(tx, action, "action.doubted_anew", (), (), looks=0, **doubt)
     return record.move(tx, action, "action.in_doubt", (), (), state=State.IN_DOUBT, looks=0, **doubt)
+
+
+def revoke_delegations(tx: Transaction) -> None:
+    """Revoke every delegation that was not: one may have been in the entries that are lost. People delegate anew."""
+    before: str | None = None
+    while page := tx.authority.delegations(before, AT_ONCE):
+        before = page[-1].delegation_id
+        for one in page:
+            if not one.is_revoked and tx.now < one.not_after:
+                record.move(tx, one, "delegation.revoked", is_revoked=True, revoked_at=tx.now)
 
 
 def _void_tokens(tx: Transaction, step: int) -> int:

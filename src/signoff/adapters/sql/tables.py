@@ -202,7 +202,7 @@ Index(
     sqlite_where=SPENT,
 )
 Index("impacts_window", impacts.c.tenant, impacts.c.key, impacts.c.at, impacts.c.amount)
-Index("runs_delegation", runs.c.tenant, runs.c.delegation_root, runs.c.delegation_id, sqlite_where=UNDER)
+Index("runs_delegation", runs.c.tenant, runs.c.delegation_id, sqlite_where=UNDER)
 Index(
     "delegations_request",
     delegations.c.tenant,
