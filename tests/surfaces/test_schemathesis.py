@@ -73,6 +73,8 @@ def known(fuzzed: Office) -> dict[str, str]:
     [tier] = fuzzed.ok("GET", "/v1/envelopes/tiered/clearances")["tiers"]
     opening = {"kind": "tier", "name": tier["name"], "digest": tier["digest"], "reason": "x"}
     given = fuzzed.ok("POST", "/v1/envelopes/tiered/clearances", opening)
+    part = {"agent_id": fuzzed.ids["rival"], "tools": ["erp.*"], "environments": ["production"]}
+    delegated = fuzzed.ok("POST", "/v1/delegations", part | {"purpose": "x", "lasts_s": 3600}, who="ann")
     return {
         "run_id": run_id,
         "action_id": done["action_id"],
@@ -81,6 +83,7 @@ def known(fuzzed: Office) -> dict[str, str]:
         "halt_id": halt["halt_id"],
         "workflow": "tiered",
         "clearance_id": given["clearance_id"],
+        "delegation_id": delegated["delegation_id"],
         "system": "other",
         "person_id": fuzzed.ids["bob"],
         "agent_id": fuzzed.ids["rival"],

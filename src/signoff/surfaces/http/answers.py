@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from signoff.surfaces.http import clearance_answers
+
 
 class Problem(BaseModel):
     """What went wrong, why, and how to mend it (RFC 9457)."""
@@ -679,6 +681,7 @@ class Sweeps(BaseModel):
     found: int
 
 
+_TOLD = [one for room in (globals(), vars(clearance_answers)) for one in room.values() if isinstance(one, type)]
 ANSWERS: Final[tuple[type[BaseModel], ...]] = tuple(
-    model for model in list(globals().values()) if isinstance(model, type) and issubclass(model, BaseModel)
-)[1:]  # all but BaseModel itself
+    model for model in _TOLD if issubclass(model, BaseModel) and model is not BaseModel
+)
