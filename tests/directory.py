@@ -110,10 +110,10 @@ class Directory:
                     )
                 return Errored("unknown", f"There is no vendor {query}; did you mean {THEIRS}?")
             case "dir.card":
-                card = self.cards.get(str(args["vendor_id"]))
-                if card is None:
+                shown = self.cards.get(str(args["vendor_id"]))
+                if shown is None:
                     return Errored("unknown", f"No card for {args['vendor_id']}.")
-                return Answered({"vendor_id": args["vendor_id"], "iban": card["iban"], "contact": card["contact"]})
+                return Answered({"vendor_id": args["vendor_id"], "iban": shown["iban"], "contact": shown["contact"]})
             case "dir.invoice":
                 found = self.invoices.get(str(args["invoice_no"]))
                 if found is None:

@@ -68,12 +68,13 @@ async def test_a_quote_of_what_was_read_lets_a_claim_pass(world: World) -> None:
     await working(world)
     read = await world.propose("dir.terms", {"topic": "payment"})
     cited = [{"read": read.action_id, "quote": f"  {QUOTE.replace(' ', chr(10))} "}]
-    for claims in (
+    proved: tuple[dict[str, Any], ...] = (
         {"rationale": "By policy and payment terms.", "citations": cited},
         {"rationale": "By policy.", "citations": [cited[0] | {"kind": "Policy"}]},
         {"rationale": "By policy.", "citations": [{"read": read.action_id, "quote": "days: 30"}]},
         {"rationale": "By policy.", "citations": [{"read": read.action_id, "quote": TERMS, "kind": None}]},
-    ):
+    )
+    for claims in proved:
         done = await pay(world, **claims)
         assert done.state is State.SUCCEEDED, await said(world, done)
         assert (

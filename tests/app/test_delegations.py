@@ -143,7 +143,8 @@ async def test_uses_are_counted_for_what_is_done_or_may_be_and_not_for_reads(wor
 
 async def test_no_two_calls_take_the_last_use_or_the_last_dollar(world: World) -> None:
     await ready(world)
-    for given in ({"uses_max": 3}, {"usd_micros_max": 900_000}):  # a note costs USD 0.25
+    bounds: tuple[dict[str, Any], ...] = ({"uses_max": 3}, {"usd_micros_max": 900_000})  # a note costs USD 0.25
+    for given in bounds:
         mine = await granted(world, tools=("book.note",), **given)
         ids = [(await begun(world, mine)).run_id for _ in range(4)]
         calls = [world.propose("book.note", {"text": f"{n}"}, run=ids[n % 4]) for n in range(12)]

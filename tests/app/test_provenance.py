@@ -48,7 +48,7 @@ async def pay(world: World, **args: Any) -> Action:
 async def why(world: World, action: Action, check: str = "provenance") -> str:
     """Return what people are told about a check."""
     shown = await world.document(action)
-    return next(one["detail"] for one in shown["decision"]["checks"] if one["check"] == check)
+    return str(next(one["detail"] for one in shown["decision"]["checks"] if one["check"] == check))
 
 
 GOOD = {"invoice_no": "INV-7", "vendor_id": "V-1001", "amount_cents": 120_050, "iban": OURS}

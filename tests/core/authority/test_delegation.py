@@ -143,7 +143,7 @@ def test_whatever_a_part_covers_the_whole_covers(
         part = attenuate(whole, asked)
     except Forbidden:
         return
-    how = {"cost": cost, "is_read": is_read, "is_undo": is_undo}
+    how: dict[str, Any] = {"cost": cost, "is_read": is_read, "is_undo": is_undo}
     if covers(part, tool, environment, args, now, used, spent, **how) == "":
         assert covers(whole, tool, environment, args, now, used, spent, **how) == ""
         assert covers(asked, tool, environment, args, now, used, spent, **how) == ""

@@ -217,7 +217,7 @@ def test_people_are_told_where_a_value_stands_in_truth_and_never_the_value() -> 
     assert "nothing that this run has seen" in nowhere
 
 
-SAID = [
+SAID: list[tuple[Any, list[Any]]] = [
     (
         "Kestrel-01",
         ["kestrel 01", "KESTREL_01", "x Kestrel-01 y", "Kes\u200btrel-01", "Ｋｅｓｔｒｅｌ－０１", "Кestrеl-01",

@@ -281,9 +281,9 @@ def test_a_write_without_a_way_back_may_not_be_allowed_either() -> None:
              "budgets: {max_tokens_per_task: 5}\n"]
 )  # fmt: skip
 def test_what_may_come_to_ask_needs_somebody_to_ask(more: str) -> None:
-    free = HEAD.replace("  approval_roles: [FinanceAdmin, Board]\n", "  write_actions_require_approval: false\n").replace(
-        ", erp.oust", ""
-    )
+    free = HEAD.replace(
+        "  approval_roles: [FinanceAdmin, Board]\n", "  write_actions_require_approval: false\n"
+    ).replace(", erp.oust", "")
     assert load_envelope(free, "page.yaml", tools(), kept=READABLE)[0] is not None
     _, findings = load_envelope(free + more, "page.yaml", tools(), kept=READABLE)
     assert [one.code for one in findings if one.severity is Severity.ERROR] == ["envelope.nobody_approves"]
