@@ -148,11 +148,14 @@ def calls(api: Api) -> Iterator[Call]:
             for parameter in operation.get("parameters", ()):
                 name = parameter["name"]
                 if parameter["in"] == "query" and name not in NO_IDS:
-                    assert name in PREFIXES, f"say what {name} of {path} names"
+                    assert name in PREFIXES or name in NAMES, f"say what {name} of {path} names"
                     yield Call(method.upper(), path, f"query {name}", name, query=f"{name}=<id>")
             for name in models[model]["properties"] if model else ():
                 if name in PREFIXES:
                     yield Call(method.upper(), path, f"body {name}", name, body={**(body or {}), name: "<id>"})
+            if model == "BatchBody":
+                items = [{"approval_id": "<id>", "digest": "sha256:" + "0" * 64}]
+                yield Call(method.upper(), path, "items", "approval_id", body={**(body or {}), "items": items})
             if model == "HaltBody":
                 yield Call(method.upper(), path, "scope", "agent_id", body={**(body or {}), "scope": "agent:<id>"})
 
@@ -167,6 +170,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "CancelBody": {"reason": "x"},
     "ResolveBody": {"found": "done", "evidence": "x", "reason": "x"},
     "DecisionBody": {"decision": "approve", "digest": "sha256:" + "0" * 64},
+    "BatchBody": {"items": [{"approval_id": "x", "digest": "sha256:" + "0" * 64}], "decision": "approve"},
+    "SweepBody": {},
     "HaltBody": {"scope": "tool:book.erase", "reason": "x"},
     "TokenBody": {},
     "PageBody": {"text": "version: 1"},

@@ -175,7 +175,7 @@ def approve(
     digest: Annotated[str | None, typer.Option(help="Approve only if this is still what waits.")] = None,
     yes: Yes = False,
 ) -> int:
-    """Show what would change, ask, and approve exactly that."""
+    """Show what would change, ask, and approve exactly that; several at once if all are of one kind."""
     client = shell.client()
     if len(actions) > 1:
         if digest is not None:
