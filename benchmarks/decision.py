@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decision: one pure call over values, all checks on, in this process.
 
-What it is asked is what a node asks: the values are read by `case.bearing` from a real database, once. The plain loop
-of ten comparisons beside it is what no engine can beat; the one CEL expression is what a written condition costs.
+What it is asked is what a node asks: the values are read by `app.action.bearing` from a real database, once. The plain
+loop of ten comparisons beside it is what no engine can beat; the one CEL expression is what a written condition costs.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.peers import Peers
 from benchmarks.row import Row, median, quantile, timed
 from benchmarks.world import bench_node
-from signoff.app.action.case import bearing
+from signoff.app.action.bearing import bearing
 from signoff.app.action.runs import begin_run
 from signoff.core.authority.bearing import Bearing
 from signoff.core.authority.decision import Verdict

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from signoff import wiring
+from signoff.app import world as app
 from signoff.app.authority import people
-from signoff.app.tick import finish
+from signoff.app.tick import finish, tick
 from signoff.core.errors import Unavailable
 from signoff.core.principal import Caller
 from signoff.ports.storage import Transaction
@@ -99,12 +100,18 @@ async def test_a_database_that_takes_nothing_does_not_hold_up_a_stop(
 
 async def test_a_node_that_ends_does_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its timers look once and then sleep: what comes after is integrated by the stop alone."""
+    looked = asyncio.Event()
+
+    async def look_once(world: app.World, tenant: str) -> None:
+        await tick(world, tenant)
+        looked.set()
+
     monkeypatch.setattr(wiring, "TICK_S", 3600)
+    monkeypatch.setattr(wiring, "tick", look_once)
     settings = Settings(data=tmp_path)
     async with wiring.node(settings) as world:
         first = (await world.storage.view(TENANT, lambda tx: tx.authority.people("", 1)))[0]
-        while await world.storage.view(TENANT, lambda tx: tx.ledger.head(world.origin(TENANT))) is None:
-            await world.bell.wait("nobody", 0.01)
+        await looked.wait()
         await people.add_person(world, Caller(TENANT, first.person_id, first.roles), "Ann", "ann@play.test", ())
         assert await world.storage.view(TENANT, lambda tx: tx.ledger.pending(9))
     async with wiring.reading(settings) as world:

@@ -7,16 +7,8 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action import holds
-from signoff.app.action.case import (
-    bearing_again,
-    erased_at,
-    found,
-    load,
-    require_standing,
-    resource_tag,
-    seal_of,
-    seen,
-)
+from signoff.app.action.bearing import bearing_again
+from signoff.app.action.case import erased_at, found, load, require_standing, resource_tag, seal_of, seen
 from signoff.app.action.ending import end_unsent, ended, waited
 from signoff.app.action.execute import execute
 from signoff.app.action.facts import look, sealed_facts

@@ -12,7 +12,8 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action import holds
-from signoff.app.action.case import Case, bearing_again, found, load, names_of
+from signoff.app.action.bearing import bearing_again
+from signoff.app.action.case import Case, found, load, names_of
 from signoff.app.action.ending import break_plan, end_sent, end_unsent, link_original, waited
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering, read_back

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from signoff.app import record
-from signoff.app.action.case import Case, bearing_again, found, load, require_standing
+from signoff.app.action.bearing import bearing_again
+from signoff.app.action.case import Case, found, load, require_standing
 from signoff.app.action.ending import break_plan, ended
 from signoff.app.action.execute import execute, is_ready
 from signoff.app.action.facts import look, sealed_facts

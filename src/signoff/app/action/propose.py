@@ -12,16 +12,8 @@ from typing import Any
 
 from signoff.app import record
 from signoff.app.action import execute
-from signoff.app.action.case import (
-    Case,
-    bearing,
-    bearing_again,
-    found,
-    load,
-    require_standing,
-    resource_tag,
-    within_quotas,
-)
+from signoff.app.action.bearing import bearing, bearing_again, within_quotas
+from signoff.app.action.case import Case, found, load, require_standing, resource_tag
 from signoff.app.action.ending import end_unsent
 from signoff.app.action.facts import look, needs_facts, sealed_facts
 from signoff.app.action.gather import Seen, needs_gathering

@@ -4,9 +4,9 @@
 from dataclasses import dataclass, replace
 
 from signoff.app import record
+from signoff.app.action.bearing import bearing_again, within_quotas
 from signoff.app.action.case import (
     Case,
-    bearing_again,
     erased_at,
     evaluated,
     found,
@@ -15,7 +15,6 @@ from signoff.app.action.case import (
     require_standing,
     resource_tag,
     seen,
-    within_quotas,
 )
 from signoff.app.action.execute import execute, is_ready
 from signoff.app.action.facts import look, sealed_facts
