@@ -48,18 +48,21 @@ def diagram() -> str:
 
 
 def checks() -> str:
-    """Return the checks of a decision in their order, and when each is asked."""
+    """Return the checks of a decision in their order: what each reads, what it can do, an example, when it is asked."""
+    from docs.checks import EXAMPLES, does, name_of, reads
     from signoff.core.authority import policy
-    from signoff.core.authority.check import care
 
     rows = []
     for check in policy.PROPOSAL:
         asked = ["proposal"]
         asked += ["claim, edit"] if check in policy.CLAIM else []
         asked += ["reversal by a person"] if check in policy.REVERSAL else []
-        name = "class" if check is care.risk_class else getattr(check, "__name__", "")
-        rows.append((f"`{name}`", _first_line(check.__doc__), ", ".join(asked)))
-    return _table(("Check", "Holds when", "Asked at"), rows)
+        name = name_of(check)
+        example, reason = EXAMPLES[name]
+        looked = ", ".join(f"`{one}`" for one in reads(check))
+        told = f"{example}: [`{reason}`](errors.md#reason-{reason})"
+        rows.append((f"`{name}`", _first_line(check.__doc__), looked, ", ".join(does(check)), told, ", ".join(asked)))
+    return _table(("Check", "Holds when", "Reads", "Can", "Fires, for example, where", "Asked at"), rows)
 
 
 def contracts() -> str:
