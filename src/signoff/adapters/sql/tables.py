@@ -34,7 +34,7 @@ from signoff.core.principal import Agent, ApiKey, Person
 from signoff.core.run import Run
 from signoff.core.subject import Subject
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 metadata = MetaData()
 INTEGER = BigInteger().with_variant(Integer(), "sqlite")  # 64 bits on either engine
 
