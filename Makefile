@@ -68,7 +68,10 @@ prove: $(READY) ## the long proofs: races in thousands of rounds, wide fuzzing; 
 	mkdir -p var
 	{ date -u; echo "rounds $(PROVE_ROUNDS)"; \
 	  SIGNOFF_ROUNDS=$(PROVE_ROUNDS) SIGNOFF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n 2 --dist loadfile -rA -p no:cacheprovider \
-	    tests/app/test_races.py tests/core/authority/test_page_mutations.py; } 2>&1 | tee -a var/prove.log
+	    tests/app/test_races.py tests/app/test_races_of_holds.py tests/core/authority/test_page_mutations.py && \
+	  $(BIN)/python -m pytest -n 2 --hypothesis-profile=prove --hypothesis-seed=$(SEED) -q -p no:cacheprovider \
+	    tests/core/authority/test_policy.py tests/core/authority/test_rules.py tests/core/authority/test_delegation.py; \
+	} 2>&1 | tee -a var/prove.log
 
 faults: $(READY) ## kill the process at every edge and at random moments: ROUNDS=200 SEED=0 DATABASE=sqlite
 	$(BIN)/python -m benchmarks.faults --database $(DATABASE) --rounds $(ROUNDS) --seed $(SEED)

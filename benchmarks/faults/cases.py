@@ -280,7 +280,7 @@ async def _edit(desk: Desk) -> None:
 async def _held_note(desk: Desk, workflow: str) -> tuple[Run, str]:
     run = await desk.begin(workflow)
     note = await desk.propose(run, "note", NOTE, desk.note("net 30 days"))
-    await desk.office.until(note, State.HELD, State.PENDING_APPROVAL)
+    await desk.office.until(note, State.HELD, State.PENDING_APPROVAL, State.NEEDS_PERSON)
     return run, note
 
 
@@ -320,7 +320,7 @@ async def _hold_withdraw(desk: Desk) -> None:
 async def _hold_over(desk: Desk) -> None:
     """Nobody looks while it is on hold; then a person is asked, and says yes."""
     run, note = await _held_note(desk, "held-briefly")
-    await desk.office.until(note, State.PENDING_APPROVAL)
+    await desk.office.until(note, State.PENDING_APPROVAL, State.NEEDS_PERSON)
     await desk.office.vote(desk.voter, note)
     await desk.closed(run, note)
 
