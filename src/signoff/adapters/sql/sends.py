@@ -13,22 +13,23 @@ class ToolSends:
     """The newest sends of one tool, in the order of their claims."""
 
     def __init__(self, actions: Iterable[Action]) -> None:
-        self._sends: dict[str, Action] = {}
+        self._sends: dict[str, tuple[int, Sent]] = {}  # by action: the fence of its claim, and what it tells
         for action in actions:
             self.put(action)
 
     def put(self, action: Action) -> None:
         """Take in an action that was claimed, or what has become of it."""
         sends, action_id = self._sends, action.action_id
-        if (before := sends.get(action_id)) is not None and before.fence != action.fence:
+        if (before := sends.get(action_id)) is not None and before[0] != action.fence:
             del sends[action_id]  # claimed anew: now it is the newest
-        sends[action_id] = action
+        # Told once here, and not by each decision of all that is under way.
+        sends[action_id] = action.fence, sent_of(action)
         if len(sends) > 2 * KEPT:
             for old in list(sends)[:KEPT]:
                 del sends[old]
 
     def newest_first(self) -> Iterator[Sent]:
-        return map(sent_of, reversed(self._sends.values()))
+        return (sent for _, sent in reversed(self._sends.values()))
 
 
 def sent_of(action: Action) -> Sent:
