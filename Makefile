@@ -44,21 +44,22 @@ test: $(READY) browser ## every promise, on this machine, in under 15 minutes
 	$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-browser: ## a browser for the tests of the pages: Debian's chromium, where none is there
-	@if command -v chromium || command -v google-chrome; then exit 0; fi > /dev/null
+browser: ## what the tests use of the system: a browser, and the tools of the recipes; Debian's, where they are missing
+	@missing=
+	command -v chromium > /dev/null || command -v google-chrome > /dev/null || missing="chromium"
+	command -v openssl > /dev/null || missing="$$missing openssl"
+	command -v jq > /dev/null || missing="$$missing jq"
+	command -v awk > /dev/null || missing="$$missing mawk"
+	if [ -z "$$missing" ]; then exit 0; fi
 	if [ "$$(id -u)" = 0 ]; then as=; elif command -v sudo > /dev/null; then as=sudo; else as=none; fi
 	if [ "$$as" = none ] || ! command -v apt-get > /dev/null; then
-	  echo "The tests of the pages need a browser, and none is on PATH."
-	  echo "Install chromium or google-chrome with this system's own packages, then run make again."
+	  echo "The tests need programs that are not on PATH: $$missing."
+	  echo "Install them with this system's own packages, then run make again."
 	  exit 1
 	fi >&2
-	echo "Installing chromium for the tests of the pages ..."
+	echo "Installing for the tests: $$missing ..."
 	$$as apt-get -qq update
-	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium > /dev/null
-	if ! command -v chromium > /dev/null; then
-	  echo "apt-get put no chromium on PATH; install chromium or google-chrome by hand, then run make again." >&2
-	  exit 1
-	fi
+	$$as env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing > /dev/null
 
 check: $(READY) ## what a reviewer would run: format, lint, types, import contract, tests
 	$(BIN)/ruff format --check src tests benchmarks docs

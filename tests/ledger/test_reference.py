@@ -22,10 +22,6 @@ SHELL = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 (SCRIPT,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TOOLS, STATEMENT, CHECKPOINT = SHELL
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("sh", "openssl", "awk", "base64"))), reason="the recipe's tools are not installed"
-)
-
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
